@@ -1,0 +1,1 @@
+"""Scores of trained models; every example counts exactly once."""

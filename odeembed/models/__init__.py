@@ -1,0 +1,1 @@
+"""Models: linen modules made of encoders, vector fields and decoders; none computes a loss."""

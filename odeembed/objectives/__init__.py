@@ -1,0 +1,1 @@
+"""Objectives: what is minimised, as values that hold no state."""

@@ -1,0 +1,1 @@
+"""The training loop: state, step, optimizer, devices, checkpoints; the only room that imports orbax."""
