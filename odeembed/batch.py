@@ -12,7 +12,7 @@ class Batch(NamedTuple):
       mask: bool [b, l], true where an entry is real.
       index: int32 [b], the example's number in its split; -1 for a row that is padding throughout.
       groups: int32 [b, l] or None, the number of the whole word a piece belongs to; None when each entry is its own.
-      target: what is to be predicted when `values` does not hold it: labels, or another Batch (the other half of a pair).
+      target: what is to be predicted when `values` does not hold it: labels, or another Batch (a pair's other half).
     """
 
     values: Any
