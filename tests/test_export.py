@@ -1,0 +1,104 @@
+"""Exports: what other tools read is what the model holds, whatever the words look like."""
+
+import numpy as np
+import pytest
+
+from odeembed import export as files
+from odeembed.errors import ConfigError, DataError, RunError
+from odeembed.evaluate.vectors import WordVectors
+
+WORDS = (
+    "the",
+    "a b",
+    "x\ny",
+    "",
+    "</s>",
+    "\\u0020",
+    "\\u",
+    "100%",
+    "Zürich",
+    "日本",
+    "\u2028",
+    "▁the",
+    "\\n",
+)
+
+
+@pytest.fixture
+def vectors():
+    """Vectors of awkward words, in a matrix that is not contiguous, over the whole range of float32."""
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=(3, len(WORDS))) * 10.0 ** rng.integers(-30, 30, (3, len(WORDS)))
+    matrix = numbers.astype(np.float32).T
+    assert not matrix.flags.c_contiguous
+    return WordVectors(WORDS, matrix, np.arange(len(WORDS)))
+
+
+READERS = {
+    "word2vec": files.read_word2vec,
+    "word2vec-binary": files.read_word2vec_binary,
+    "safetensors": files.read_safetensors,
+    "projector": files.read_projector,
+}
+
+
+@pytest.mark.parametrize("form", READERS)
+def test_every_format_gives_back_words_and_vectors_exactly(form, vectors, tmp_path):
+    if form == "safetensors":
+        pytest.importorskip("safetensors")
+    exported = files.export(vectors, tmp_path / "vectors", form)
+    table = READERS[form](exported.path)
+    assert table.words == WORDS
+    np.testing.assert_array_equal(table.matrix, vectors.matrix)
+    assert exported.words == len(WORDS) and exported.escaped == 6
+    assert [path.name for path in tmp_path.iterdir()] == [exported.path.name]
+
+
+@pytest.mark.parametrize("form", ["word2vec", "word2vec-binary"])
+def test_gensim_opens_the_word2vec_formats(form, vectors, tmp_path):
+    keyed = pytest.importorskip("gensim.models").KeyedVectors
+    exported = files.export(vectors, tmp_path / "vectors", form)
+    loaded = keyed.load_word2vec_format(str(exported.path), binary=form == "word2vec-binary")
+    assert tuple(map(files.unescape, loaded.index_to_key)) == WORDS
+    np.testing.assert_array_equal(loaded.vectors, vectors.matrix)
+
+
+def test_safetensors_opens_without_this_package(vectors, tmp_path):
+    load_file = pytest.importorskip("safetensors.numpy").load_file
+    exported = files.export(vectors, tmp_path / "vectors.safetensors", "safetensors")
+    np.testing.assert_array_equal(load_file(exported.path)["embedding"], vectors.matrix)
+
+
+def test_ordinary_words_are_not_escaped():
+    assert all(files.escape(word) == word for word in ("the", "100%", "C:\\new", "▁the", "<0x0A>", "\\n"))
+    assert all(files.unescape(files.escape(word)) == word for word in WORDS)
+
+
+def test_a_file_that_reads_back_differently_is_not_kept(vectors, tmp_path, monkeypatch):
+    path = tmp_path / "vectors.txt"
+    path.write_text("older")
+    write, read = files._WRITERS["word2vec"]
+    wrong = lambda path: files.Table(read(path).words, read(path).matrix + 1)  # noqa: E731
+    monkeypatch.setitem(files._WRITERS, "word2vec", (write, wrong))
+    with pytest.raises(DataError, match="reads back differently"):
+        files.export(vectors, path)
+    assert path.read_text() == "older" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_truncated_file_is_noticed(vectors, tmp_path):
+    path = files.export(vectors, tmp_path / "vectors").path
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
+    with pytest.raises(DataError, match="expected 13 words"):
+        files.read_word2vec(path)
+
+
+def test_errors_name_the_remedy(vectors, tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match="Use one of word2vec"):
+        files.export(vectors, tmp_path / "v", "glove")
+    vectors.matrix[0, 0] = np.nan
+    with pytest.raises(DataError, match="must be finite"):
+        files.export(vectors, tmp_path / "v")
+    monkeypatch.setitem(__import__("sys").modules, "safetensors", None)
+    vectors.matrix[0, 0] = 0
+    with pytest.raises(RunError, match=r"Install odeembed\[export\]"):
+        files.export(vectors, tmp_path / "v", "safetensors")
