@@ -12,7 +12,6 @@ from odeembed.errors import DataError
 from odeembed.evaluate.masked import compiled_evaluation, evaluate_split
 from odeembed.mean import Mean
 
-
 TRACES = []  # the shapes SumOfValues was traced with
 
 
