@@ -1,0 +1,312 @@
+"""Where text comes from: files, the documentation every install carries, TensorFlow Datasets; each yields lines."""
+
+import gzip
+import hashlib
+import importlib.util
+import io
+import json
+import lzma
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+from odeembed.data.docstrings import SKIPPED_FOLDERS, documentation, python_files
+from odeembed.errors import ConfigError, DataError, MissingFileError
+
+_SUFFIXES = (".txt", ".gz", ".xz")
+_LONGEST_READ = (
+    1 << 20
+)  # bytes; a file without line ends (text8) would otherwise be one line that fills the memory
+
+
+@dataclass(frozen=True)
+class TextFiles:
+    """Text files, one example source after the other, in the order given.
+
+    Attributes:
+      paths: `.txt`, `.gz` or `.xz` files (by name; other names are read as plain text), folders (their text files in
+        the order of their names), or "-" for standard input. A relative path is tried as given, then under
+        $ODEEMBED_DATA.
+      skip: regular expression; lines in which it is found are left out, e.g. r"^<<<" for document markers.
+    """
+
+    paths: tuple[str, ...] = ()
+    skip: str | None = None
+
+    def lines(self) -> Iterator[str]:
+        """Yields the lines without their line ends; blank lines too.
+
+        Raises:
+          MissingFileError: a path is nowhere to be found.
+          DataError: a file is empty, not UTF-8, or damaged.
+        """
+        skipped = compiled(self.skip).search if self.skip is not None else None
+        for path in self.files():
+            for line in read_lines(path):
+                if skipped is None or not skipped(line):
+                    yield line
+
+    def files(self) -> list[Path]:
+        """The files in reading order, folders opened and relative paths found."""
+        if not self.paths:
+            raise ConfigError(
+                "TextFiles.paths is empty; expected at least one file, folder or '-'. Name one."
+            )
+        return [file for path in self.paths for file in _files_under(locate(path))]
+
+    def stamp(self) -> str:
+        """Changes whenever the text may have changed; costs no reading."""
+        facts = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in self.files()]
+        return _sha256([facts, self.skip])
+
+
+@dataclass(frozen=True)
+class InstalledDocs:
+    """The corpus every install carries: about a million words of English about Python and the installed packages.
+
+    It is made of `pydoc_data.topics` and of the docstrings of modules, classes and functions, read with `ast`: nothing
+    is imported or run. Identical paragraphs are kept once. The text depends on the versions installed.
+
+    Attributes:
+      packages: import names, in reading order; "python" stands for the standard library. Those not installed are
+        passed over.
+    """
+
+    packages: tuple[str, ...] = (
+        "python",
+        "numpy",
+        "scipy",
+        "jax",
+        "flax",
+        "optax",
+        "diffrax",
+        "equinox",
+        "optimistix",
+        "lineax",
+        "orbax",
+        "matplotlib",
+        "rich",
+        "tensorflow_datasets",
+        "jaxtyping",
+        "tyro",
+        "PIL",
+        "etils",
+        "einops",
+    )
+
+    def lines(self) -> Iterator[str]:
+        """Yields paragraphs of running English, each on one line."""
+        return documentation(self.roots())
+
+    def roots(self) -> list[Path]:
+        """The folders that are read: the standard library's and those of the installed packages."""
+        return [root for name in self.packages for root in _package_folders(name)]
+
+    def stamp(self) -> str:
+        """Changes with the names and sizes of the Python files read."""
+        facts = [(str(file), file.stat().st_size) for root in self.roots() for file in python_files(root)]
+        return _sha256([facts, sys.version, sorted(SKIPPED_FOLDERS)])
+
+
+@dataclass(frozen=True)
+class TfdsText:
+    """One text feature of a prepared TensorFlow Dataset, read as a random-access source, without TensorFlow.
+
+    Attributes:
+      name: the dataset, e.g. "tiny_shakespeare" or "para_crawl/ende:1.2.0".
+      split: "train", "train[:90%]", ...
+      feature: the feature's path, e.g. "text" or "translation/en".
+      data_dir: the folder that holds it; relative ones are tried under $ODEEMBED_DATA too. None: TFDS's own.
+    """
+
+    name: str = ""
+    split: str = "train"
+    feature: str = "text"
+    data_dir: str | None = None
+
+    def lines(self) -> Iterator[str]:
+        """Yields the lines of every example, in the dataset's order.
+
+        Raises:
+          MissingFileError: the dataset is not prepared in `data_dir`.
+          DataError: no such split or feature, or features of classes outside TensorFlow Datasets.
+        """
+        from odeembed.data.builders import open_prepared
+
+        for example in open_prepared(self.name, self.split, self._folder()):
+            yield from _text_at(example, self.feature).splitlines()
+
+    def stamp(self) -> str:
+        """Changes with the sizes of the prepared files."""
+        from odeembed.data.builders import prepared_files
+
+        facts = [(str(file), file.stat().st_size) for file in prepared_files(self.name, self._folder())]
+        return _sha256([facts, self.split, self.feature])
+
+    def _folder(self) -> str | None:
+        return None if self.data_dir is None else str(locate(self.data_dir))
+
+
+Source = TextFiles | InstalledDocs | TfdsText
+
+
+def locate(path: str) -> Path:
+    """Finds a path as given or under $ODEEMBED_DATA.
+
+    Raises:
+      MissingFileError: it is in neither place; the text lists the places.
+    """
+    tried = [Path(path).expanduser()]
+    folder = os.environ.get("ODEEMBED_DATA")
+    if folder and not tried[0].is_absolute():
+        tried.append(Path(folder) / path)
+    for candidate in tried:
+        if candidate.exists():
+            return candidate
+    places = ", ".join(str(candidate.absolute()) for candidate in tried)
+    hint = (
+        "Correct the path"
+        if folder
+        else "Correct the path, or set ODEEMBED_DATA to the folder it is relative to"
+    )
+    raise MissingFileError(f"no such file or folder: {path!r}; tried {places}. {hint}.")
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yields the lines of one UTF-8 file, unpacked by its name, without line ends or a byte order mark.
+
+    Raises:
+      DataError: nothing but white space, a byte that is not UTF-8 (named by its offset in the unpacked file), or a
+        damaged archive.
+    """
+    offset, filled = 0, False
+    try:
+        with _opened(path) as stream:
+            for raw in _raw_lines(stream):
+                line = _decoded(raw, path, offset)
+                offset += len(raw)
+                filled = filled or not line.isspace()
+                yield line.rstrip("\r\n")
+    except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{path} cannot be unpacked ({error}); expected a whole {path.suffix} file. Fetch it again."
+        ) from None
+    if not filled:
+        raise DataError(f"{path} is empty; expected UTF-8 text. Give another file, or leave this one out.")
+
+
+def spool(root: Path) -> Path:
+    """Copies standard input into a file under `root`, named by its content, once a process.
+
+    Raises:
+      DataError: standard input is empty.
+    """
+    return _spooled(str(root))
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A regular expression of the user's.
+
+    Raises:
+      ConfigError: it is not a valid regular expression.
+    """
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(
+            f"{pattern!r} is not a regular expression: {error}. Mend it, or escape special characters."
+        ) from None
+
+
+@lru_cache
+def _spooled(root: str) -> Path:
+    Path(root).mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=root, prefix="stdin-", delete=False) as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+    with open(copy.name, "rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if not os.path.getsize(copy.name):
+        os.remove(copy.name)
+        raise DataError("standard input ('-') is empty; expected UTF-8 text. Pipe text in, or name a file.")
+    path = Path(root) / f"stdin-{digest[:32]}.txt"
+    if path.exists():
+        os.remove(copy.name)  # keeps the first copy's time of change, and so the corpus prepared from it
+    else:
+        os.replace(copy.name, path)
+    return path
+
+
+def _files_under(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.is_file() and file.suffix in _SUFFIXES)
+    if not files:
+        raise DataError(
+            f"folder {path} holds no text; expected {', '.join(_SUFFIXES)} files. Name another folder."
+        )
+    return files
+
+
+def _opened(path: Path) -> BinaryIO:
+    if path.suffix == ".gz":
+        return io.BufferedReader(gzip.open(path), _LONGEST_READ)
+    if path.suffix == ".xz":
+        return io.BufferedReader(lzma.open(path), _LONGEST_READ)
+    return open(path, "rb")
+
+
+def _raw_lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Lines with their ends; one longer than _LONGEST_READ is cut after its last space."""
+    rest = b""
+    while piece := stream.readline(_LONGEST_READ):
+        piece, rest = rest + piece, b""
+        if not piece.endswith(b"\n") and (cut := piece.rfind(b" ") + 1):
+            piece, rest = piece[:cut], piece[cut:]
+        yield piece
+    if rest:
+        yield rest
+
+
+def _decoded(raw: bytes, path: Path, offset: int) -> str:
+    try:
+        line = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        at, byte = offset + error.start, raw[error.start]
+        raise DataError(
+            f"{path} is not UTF-8: byte 0x{byte:02x} at offset {at}; expected UTF-8 text. "
+            f"Convert it, e.g. iconv -f latin1 -t utf-8."
+        ) from None
+    return line.removeprefix("\ufeff") if offset == 0 else line
+
+
+def _package_folders(name: str) -> list[Path]:
+    if name == "python":
+        return [Path(os.__file__).parent]
+    spec = importlib.util.find_spec(name)
+    return [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
+
+
+def _text_at(example: object, feature: str) -> str:
+    for key in feature.split("/"):
+        if not isinstance(example, dict) or key not in example:
+            known = ", ".join(example) if isinstance(example, dict) else type(example).__name__
+            raise DataError(
+                f"no feature {feature!r} in the dataset; it has: {known}. Set `feature` to a text feature."
+            )
+        example = example[key]
+    if not isinstance(example, bytes | str):
+        raise DataError(
+            f"feature {feature!r} is {type(example).__name__}; expected text. Set `feature` to a text feature."
+        )
+    return example.decode("utf-8") if isinstance(example, bytes) else example
+
+
+def _sha256(facts: object) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

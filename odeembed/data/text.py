@@ -1,0 +1,376 @@
+"""Text as batches: sentences of like length together, `batch(step)` a pure function of seed and step."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Int, Int64
+
+from odeembed.batch import Batch
+from odeembed.data.prepare import (
+    OFFSETS,
+    SPLITS,
+    TOKENS,
+    Recipe,
+    cache_root,
+    corpus_vocabulary,
+    prepared,
+    read_manifest,
+)
+from odeembed.data.sources import InstalledDocs, TextFiles, TfdsText, spool
+from odeembed.data.vocabulary import SentencePiece, Vocabulary, Words
+from odeembed.errors import ConfigError, DataError
+
+_ROWS_MULTIPLE = 8  # rows divide over 2, 4 or 8 devices
+
+
+@dataclass(frozen=True)
+class TextData:
+    """A corpus, its vocabulary and the arithmetic of its batches.
+
+    Attributes:
+      train: the text trained on.
+      valid, test: the other splits' text; None: `held_out` of the train lines, chosen by a hash of the line's number.
+      held_out: that fraction, for each of the two.
+      vocabulary: made from the train split alone.
+      unit: whether a line or a sentence is an example. One longer than the last bucket is cut into pieces of that
+        length.
+      buckets: the lengths, in tokens, to which examples are padded; at most four, so that few shapes are compiled.
+      batch_tokens: a batch of bucket length l has batch_tokens // l rows, rounded down to a multiple of 8.
+      min_length: examples, or last pieces of examples, with fewer tokens are left out and counted.
+      evaluation_tokens: valid and test are cut after so many tokens; None: all.
+    """
+
+    train: TextFiles | InstalledDocs | TfdsText = InstalledDocs()
+    valid: TextFiles | InstalledDocs | TfdsText | None = None
+    test: TextFiles | InstalledDocs | TfdsText | None = None
+    held_out: float = 0.02
+    vocabulary: Words | SentencePiece = Words()
+    unit: Literal["line", "sentence"] = "line"
+    buckets: tuple[int, ...] = (16, 32, 48, 64)
+    batch_tokens: int = 8192
+    min_length: int = 2
+    evaluation_tokens: int | None = None
+
+    def __post_init__(self):
+        if not 1 <= len(self.buckets) <= 4 or sorted(set(self.buckets)) != list(self.buckets):
+            raise ConfigError(
+                f"buckets must be one to four rising lengths; got {self.buckets}. Use e.g. (16, 32, 64)."
+            )
+        if not 1 <= self.min_length <= self.buckets[0]:
+            raise ConfigError(
+                f"min_length must lie in 1..{self.buckets[0]} (the first bucket); got {self.min_length}. Use 2."
+            )
+        if self.batch_tokens < _ROWS_MULTIPLE * self.buckets[-1]:
+            raise ConfigError(
+                f"batch_tokens must hold {_ROWS_MULTIPLE} rows of the last bucket's {self.buckets[-1]} tokens; got "
+                f"{self.batch_tokens}. Use at least {_ROWS_MULTIPLE * self.buckets[-1]}, or shorter buckets."
+            )
+        if not 0 <= self.held_out < 0.5:
+            raise ConfigError(
+                f"held_out must lie in [0, 0.5), for each of valid and test; got {self.held_out}. Use 0.02."
+            )
+
+    def open(
+        self,
+        seed: int,
+        *,
+        shard: int = 0,
+        shards: int = 1,
+        cache_dir: Path | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> "TextDataset":
+        """Prepares the corpus unless an earlier call has, and opens it.
+
+        Args:
+          seed: decides the order of the examples, nothing else.
+          shard: which host this is; it gets rows shard::shards of every global training batch.
+          shards: number of hosts.
+          cache_dir: root of the caches; None: $ODEEMBED_CACHE or ~/.cache/odeembed.
+          progress: is told in a line of text, about once a second, how far the preparation has come.
+
+        Raises:
+          DataError: text that cannot be used, or too little of it for one batch.
+          MissingFileError: a source is not there.
+        """
+        root = cache_root(cache_dir)
+        settled = self.settled(cache_dir)
+        return TextDataset(settled, prepared(settled.recipe(), root, progress), seed, shard, shards)
+
+    def settled(self, cache_dir: Path | None = None) -> "TextData":
+        """The same with standard input ("-") replaced by a copy of it in the cache, which can be reopened."""
+        sources = {}
+        for split in SPLITS:
+            source = getattr(self, split)
+            if isinstance(source, TextFiles) and "-" in source.paths:
+                copy = str(spool(cache_root(cache_dir) / "corpora"))
+                sources[split] = replace(
+                    source, paths=tuple(copy if path == "-" else path for path in source.paths)
+                )
+        return replace(self, **sources)
+
+    def recipe(self) -> Recipe:
+        """What of this decides the prepared corpus."""
+        return Recipe(
+            train=self.train,
+            valid=self.valid,
+            test=self.test,
+            held_out=self.held_out,
+            vocabulary=self.vocabulary,
+            unit=self.unit,
+            longest=self.buckets[-1],
+            shortest=self.min_length,
+        )
+
+    def rows(self, bucket: int) -> int:
+        """Rows of a global batch whose examples are padded to `bucket` tokens."""
+        return self.batch_tokens // bucket // _ROWS_MULTIPLE * _ROWS_MULTIPLE
+
+
+class Examples:
+    """One split in memory-mapped files: example i is tokens[offsets[i] : offsets[i + 1]]."""
+
+    def __init__(self, folder: Path, split: str, at_most: int | None = None):
+        self.tokens: Int[np.ndarray, " tokens"] = _mapped(folder / f"{split}.{TOKENS}", np.int32)
+        ends = _mapped(folder / f"{split}.{OFFSETS}", np.int64)
+        if at_most is not None:
+            ends = ends[: max(1, int(np.searchsorted(ends, at_most, side="right")))]
+        self.offsets: Int64[np.ndarray, " examples+1"] = np.concatenate([np.zeros(1, np.int64), ends])
+        self.lengths: Int64[np.ndarray, " examples"] = np.diff(self.offsets)
+
+    def gather(
+        self, index: Int[np.ndarray, " b"], length: int
+    ) -> tuple[Int[np.ndarray, "b l"], Bool[np.ndarray, "b l"]]:
+        """Token ids, 0 (<pad>) after an example's end, and which of them are real; index -1 is an empty row."""
+        real = index >= 0
+        lengths = np.where(real, self.lengths[index], 0)
+        mask = np.arange(length) < lengths[:, None]
+        places = np.where(mask, self.offsets[:-1][index][:, None] + np.arange(length), 0)
+        return np.where(mask, self.tokens[places], 0).astype(np.int32), mask
+
+
+class TextDataset:
+    """An open corpus.
+
+    Attributes:
+      data: its configuration.
+      vocabulary: made or loaded.
+      tokens: number of tokens in each split, after `evaluation_tokens`.
+      counters: for each split, what preparing it counted: lines, tokens, examples, unknown (words or pieces out of the
+        vocabulary), cut (examples longer than the last bucket), short and short_tokens (pieces left out because they
+        are shorter than `min_length`, blank lines not among them, and their tokens).
+      shapes: (rows, length) of the global batches that occur, by rising length.
+    """
+
+    def __init__(self, data: TextData, folder: Path, seed: int, shard: int = 0, shards: int = 1):
+        self.data, self.seed, self._folder = data, seed, folder
+        self._shard, self._shards = shard, shards
+        self.vocabulary: Vocabulary = corpus_vocabulary(folder)
+        self._manifest = read_manifest(folder)
+        self.counters: dict[str, dict[str, int]] = self._manifest["splits"]
+        limits = {"train": None, "valid": data.evaluation_tokens, "test": data.evaluation_tokens}
+        self._splits = {split: Examples(folder, split, limits[split]) for split in SPLITS}
+        self.tokens = {split: int(examples.offsets[-1]) for split, examples in self._splits.items()}
+        self.shapes = self._occurring_shapes()
+        self._check_shards()
+        self._epoch: tuple[int, Any] = (-1, None)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Training batches an epoch."""
+        return sum(len(members) // rows for (rows, _), members in self._members)
+
+    @cached_property
+    def fingerprint(self) -> dict[str, Any]:
+        """What must be the same for a run to continue: text, vocabulary, arithmetic of the batches, seed."""
+        return {
+            "corpus": self._manifest["corpus"],
+            "vocabulary": self.vocabulary.fingerprint,
+            "unit": self.data.unit,
+            "held_out": self.data.held_out,
+            "buckets": list(self.data.buckets),
+            "batch_tokens": self.data.batch_tokens,
+            "min_length": self.data.min_length,
+            "evaluation_tokens": self.data.evaluation_tokens,
+            "examples": len(self._splits["train"].lengths),
+            "seed": self.seed,
+        }
+
+    def batch(self, step: int) -> Batch:
+        """This host's rows of the global training batch of a step; pure in (seed, step).
+
+        In every epoch the examples of each bucket are permuted by default_rng([seed, epoch]) and cut into full
+        batches, a remainder waits for another epoch, and then all batches are permuted.
+        """
+        epoch, place = divmod(step, self.steps_per_epoch)
+        length, index = self._plan(epoch)[place]
+        return self._filled("train", index[self._shard :: self._shards], length)
+
+    def evaluation(self, split: str) -> Iterator[Batch]:
+        """Yields every example of a split exactly once, in shapes that training has too, whole on every host.
+
+        Rows that fill up the last batch of a shape have index -1 and an empty mask.
+
+        Raises:
+          DataError: the split has no examples.
+        """
+        examples = self._examples(split)
+        if not len(examples.lengths):
+            raise DataError(
+                f"split {split!r} has no examples; expected one or more. "
+                f"Raise data.held_out, or give data.{split} a source."
+            )
+        buckets = self._buckets_of(examples.lengths)
+        for number, (rows, length) in enumerate(self.shapes):
+            members = np.flatnonzero(buckets == number).astype(np.int32)
+            for start in range(0, len(members), rows):
+                index = np.full(rows, -1, np.int32)
+                part = members[start : start + rows]
+                index[: len(part)] = part
+                yield self._filled(split, index, length)
+
+    def token_stream(self, split: str) -> Iterator[list[str]]:
+        """Yields the examples of a split as token strings, in their order in the text."""
+        tokens, examples = self.vocabulary.tokens, self._examples(split)
+        for start, end in zip(examples.offsets[:-1].tolist(), examples.offsets[1:].tolist(), strict=True):
+            yield [tokens[id] for id in examples.tokens[start:end].tolist()]
+
+    def specialise(self, model: Any) -> Any:
+        """A copy of the model with its `vocab_size` set to this vocabulary's, if it has that attribute."""
+        return model.clone(vocab_size=self.vocabulary.size) if hasattr(model, "vocab_size") else model
+
+    def inspect(self) -> dict[str, Any]:
+        """Numbers for people: sizes, rate of unknown words, lengths, and the share of padding in each shape."""
+        train, lengths = self.counters["train"], self._splits["train"].lengths
+        seen = train["tokens"] + train["short_tokens"]
+        dropped = train["unknown"] if getattr(self.data.vocabulary, "oov", "unk") == "drop" else 0
+        buckets = self._buckets_of(lengths)
+        return {
+            "splits": self.counters,
+            "tokens": self.tokens,
+            "vocabulary": self.vocabulary.size,
+            "unknown_rate": train["unknown"] / max(1, seen + dropped),
+            "steps_per_epoch": self.steps_per_epoch,
+            "lengths": {
+                f"<={bucket}": int(n)
+                for bucket, n in zip(self.data.buckets, self._histogram(lengths), strict=True)
+            },
+            "shapes": [
+                {
+                    "rows": rows,
+                    "length": length,
+                    "examples": int((buckets == number).sum()),
+                    "padding": 1.0 - float(lengths[buckets == number].mean()) / length,
+                }
+                for number, (rows, length) in enumerate(self.shapes)
+            ],
+            "folder": str(self._folder),
+        }
+
+    def _histogram(self, lengths: Int64[np.ndarray, " examples"]) -> Int64[np.ndarray, " buckets"]:
+        return np.bincount(np.searchsorted(self.data.buckets, lengths), minlength=len(self.data.buckets))
+
+    def _occurring_shapes(self) -> tuple[tuple[int, int], ...]:
+        """The buckets that fill at least one batch.
+
+        The examples of one that does not are padded to the next longer bucket that is kept; if it is the longest that
+        does not fill a batch, the next shorter one's examples join it, so that no example is left out for ever.
+        """
+        counts = self._histogram(self._splits["train"].lengths).tolist()
+        kept: list[int] = []
+        waiting = 0
+        for bucket, count in zip(self.data.buckets, counts, strict=True):
+            waiting += count
+            if waiting >= self.data.rows(bucket):
+                kept.append(bucket)
+                waiting = 0
+        if waiting:
+            kept = self._with_longest(kept, counts)
+        if not kept:
+            raise self._too_short()
+        return tuple((self.data.rows(bucket), bucket) for bucket in kept)
+
+    def _with_longest(self, kept: list[int], counts: list[int]) -> list[int]:
+        longest = self.data.buckets[-1]
+        while kept:
+            kept = kept[:-1]
+            above = kept[-1] if kept else 0
+            joined = sum(n for bucket, n in zip(self.data.buckets, counts, strict=True) if bucket > above)
+            if joined >= self.data.rows(longest):
+                return [*kept, longest]
+        return []
+
+    def _too_short(self) -> DataError:
+        longest, examples = self.data.buckets[-1], len(self._splits["train"].lengths)
+        rows = self.data.rows(longest)
+        most = examples // _ROWS_MULTIPLE * _ROWS_MULTIPLE * longest
+        remedy = (
+            f"Set data.batch_tokens to {most} or less"
+            if most
+            else "Give more text, or set data.unit to sentence"
+        )
+        return DataError(
+            f"corpus shorter than one batch: {self.tokens['train']} tokens in {examples} examples; expected at least "
+            f"{rows} rows (data.batch_tokens {self.data.batch_tokens} // {longest}). {remedy}."
+        )
+
+    def _check_shards(self) -> None:
+        if not 0 <= self._shard < self._shards:
+            raise ConfigError(
+                f"shard must lie in 0..{self._shards - 1}; got {self._shard}. Number the hosts from 0."
+            )
+        for rows, length in self.shapes:
+            if rows % self._shards:
+                raise ConfigError(
+                    f"the {rows} rows of a batch of length {length} do not divide over {self._shards} hosts. "
+                    f"Choose data.batch_tokens and data.buckets so that they do."
+                )
+
+    def _buckets_of(self, lengths: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        return np.searchsorted([length for _, length in self.shapes], lengths)
+
+    @cached_property
+    def _members(self) -> list[tuple[tuple[int, int], Int[np.ndarray, " n"]]]:
+        buckets = self._buckets_of(self._splits["train"].lengths)
+        return [
+            (shape, np.flatnonzero(buckets == number).astype(np.int32))
+            for number, shape in enumerate(self.shapes)
+        ]
+
+    def _plan(self, epoch: int) -> list[tuple[int, Int[np.ndarray, " b"]]]:
+        """Length and examples of every batch of an epoch; the last epoch asked for is remembered."""
+        known, plan = self._epoch
+        if known != epoch:
+            rng = np.random.default_rng([self.seed, epoch])
+            batches = [
+                (length, part)
+                for (rows, length), members in self._members
+                for part in rng.permutation(members)[: len(members) // rows * rows].reshape(-1, rows)
+            ]
+            plan = [batches[place] for place in rng.permutation(len(batches))]
+            self._epoch = (epoch, plan)  # one assignment: a prefetching thread may ask at the same time
+        return plan
+
+    def _examples(self, split: str) -> Examples:
+        if split not in self._splits:
+            raise ConfigError(f"no split {split!r}; expected one of {', '.join(SPLITS)}.")
+        return self._splits[split]
+
+    def _filled(self, split: str, index: Int[np.ndarray, " b"], length: int) -> Batch:
+        values, mask = self._splits[split].gather(index, length)
+        times = np.broadcast_to(np.arange(length, dtype=np.float32), values.shape).copy()
+        starts = self.vocabulary.starts_word
+        groups = None if starts is None else _word_numbers(starts[values])
+        return Batch(values=values, times=times, mask=mask, index=np.ascontiguousarray(index), groups=groups)
+
+
+def _word_numbers(starts: Bool[np.ndarray, "b l"]) -> Int[np.ndarray, "b l"]:
+    """Numbers the words of each row from 0; every padded position is a word of its own, so no number reaches l."""
+    return np.cumsum(starts, axis=1, dtype=np.int32) - starts[:, :1]
+
+
+def _mapped(path: Path, dtype: type) -> np.ndarray:
+    return np.memmap(path, dtype, "r") if path.stat().st_size else np.zeros(0, dtype)
