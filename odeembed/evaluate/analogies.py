@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from odeembed.data.sources import locate
 from odeembed.errors import DataError
 from odeembed.evaluate.vectors import WordVectors, readings_of
-from odeembed.evaluate.word_similarity import find_data
 
 Question = tuple[str, str, str, str]
 
@@ -46,7 +46,7 @@ class Analogies:
 
     def score(self, vectors: WordVectors, reading: str) -> dict[str, float]:
         """Scores one set of vectors under the name of its reading."""
-        sections = read_questions(find_data(self.path))
+        sections = read_questions(locate(self.path))
         right, asked, skipped = (defaultdict(int) for _ in range(3))
         for section, questions in sections.items():
             answers = answer(vectors, questions, self.restrict)

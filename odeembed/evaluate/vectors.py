@@ -2,7 +2,8 @@
 
 import difflib
 import functools
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,8 +145,9 @@ def readings(
 ) -> dict[str, WordVectors]:
     """Reads word vectors from a trained model in every known way; a new way is one more function and line here.
 
-    "embedding" is the (input and output) embedding; "context" and "prediction", which need the data set, are mean
-    states over the training text. "<name>-<n>" is the same without its mean and n common directions.
+    "embedding" is the table of (input) embeddings, "output" that of the softmax where it is another; "context" and
+    "prediction", which need the data set, are mean states over the training text; "embedding+prediction" puts the two
+    side by side. "<name>-<n>" is the same without its mean and n common directions.
 
     Args:
       vocabulary: the run's; its padding and unknown entries get no vector.
@@ -153,10 +155,14 @@ def readings(
       tokens: how many training tokens the mean states are taken over; None for an epoch.
       removed: the numbers of common directions to remove.
     """
-    found = {"embedding": embedding(params, vocabulary)}
+    words = whole_words(vocabulary, dataset, tokens)
+    found = {"embedding": table(params, "embedding", words)}
+    if "output" in params:
+        found["output"] = table(params, "output", words)
     if dataset is not None:
-        found["context"] = mean_context(model, params, vocabulary, dataset, tokens)
-        found["prediction"] = mean_prediction(model, params, vocabulary, dataset, tokens)
+        found["context"] = mean_context(model, params, words, dataset, tokens)
+        found["prediction"] = mean_prediction(model, params, words, dataset, tokens)
+        found["embedding+prediction"] = side_by_side(found["embedding"], found["prediction"])
     cleaned = {f"{name}-{n}": without_common_directions(found[name], n) for name in found for n in removed}
     return found | cleaned
 
@@ -171,54 +177,153 @@ def readings_of(run: Any, tokens: int | None, removed: tuple[int, ...]) -> dict[
     return readings(run.model, run.params, run.vocabulary, dataset, tokens=tokens, removed=removed)
 
 
-def embedding(params: Any, vocabulary: Any) -> WordVectors:
-    """Reads the rows of the embedding that stand for words of the training text."""
-    return _select(np.asarray(params["embedding"]["embedding"]), vocabulary.counts, vocabulary)
+@dataclass(frozen=True, eq=False)
+class WholeWords:
+    """The words that get vectors, and the entries of the vocabulary that each is made of.
+
+    Attributes:
+      words: each once.
+      pieces: the entries of each word; one entry for a vocabulary of words.
+      counts: how often each occurs in the training text, or in the part of it that was read.
+      grouped: whether a word's entries are found through `batch.groups`.
+    """
+
+    words: tuple[str, ...]
+    pieces: tuple[tuple[int, ...], ...]
+    counts: np.ndarray
+    grouped: bool
+
+    @functools.cached_property
+    def _rows(self) -> dict[tuple[int, ...], int]:
+        return {pieces: row for row, pieces in enumerate(self.pieces)}
+
+    @functools.cached_property
+    def _row_of_entry(self) -> np.ndarray:
+        rows = np.full(1 + max((pieces[0] for pieces in self.pieces), default=0), -1, np.int32)
+        rows[[pieces[0] for pieces in self.pieces]] = np.arange(len(self.pieces))
+        return rows
+
+    def rows(self, batch: Batch) -> np.ndarray:
+        """Returns int32 [b, l]: the row of the word that each real entry belongs to, -1 where it belongs to none."""
+        if not self.grouped:
+            rows = np.full(batch.values.shape, -1, np.int32)
+            named = batch.mask & (batch.values < len(self._row_of_entry))
+            rows[named] = self._row_of_entry[batch.values[named]]
+            return rows
+        rows = np.full(batch.values.shape, -1, np.int32)
+        for sentence, start, end in _groups(batch):
+            rows[sentence, start:end] = self._rows.get(tuple(batch.values[sentence, start:end].tolist()), -1)
+        return rows
 
 
-def mean_context(model: Any, params: Any, vocabulary: Any, dataset: Any, tokens: int | None) -> WordVectors:
+def whole_words(
+    vocabulary: Any, dataset: Any | None, tokens: int | None = None, min_count: int = 5
+) -> WholeWords:
+    """Finds the words of the training text that get vectors.
+
+    A vocabulary of words names them itself. With one of pieces they are the groups of pieces, letters and digits only,
+    that occur at least `min_count` times in the training text; without a data set, the pieces that are whole words.
+    """
+    if vocabulary.starts_word is None:
+        counts = np.asarray(vocabulary.counts)
+        entries = [int(i) for i in np.flatnonzero(counts) if i not in (vocabulary.pad_id, vocabulary.unk_id)]
+        words = tuple(vocabulary.tokens[entry] for entry in entries)
+        return WholeWords(words, tuple((entry,) for entry in entries), counts[entries], grouped=False)
+    if dataset is None:
+        found = {
+            (int(entry),): int(vocabulary.counts[entry]) for entry in np.flatnonzero(vocabulary.starts_word)
+        }
+    else:
+        found = Counter(
+            tuple(batch.values[sentence, start:end].tolist())
+            for batch in _training_batches(dataset, tokens)
+            for sentence, start, end in _groups(batch)
+        )
+        found = {pieces: count for pieces, count in found.items() if count >= min_count}
+    named = {pieces: vocabulary.decode(pieces).strip() for pieces in found}
+    # A word may be written in pieces in more than one way; the commonest stands for it.
+    best = {named[pieces]: pieces for pieces in sorted(found, key=found.get) if named[pieces].isalnum()}
+    pieces = tuple(best.values())
+    return WholeWords(tuple(best), pieces, np.array([found[word] for word in pieces], int), grouped=True)
+
+
+def table(params: Any, name: str, words: WholeWords) -> WordVectors:
+    """Reads the rows of the embedding of this name; a word of several pieces is the mean of theirs."""
+    rows = np.asarray(params[name]["embedding"])
+    if words.grouped:
+        matrix = np.stack([rows[list(pieces)].mean(0) for pieces in words.pieces])
+    else:
+        matrix = rows[[pieces[0] for pieces in words.pieces]]
+    return WordVectors(words.words, matrix, words.counts)
+
+
+def side_by_side(first: WordVectors, second: WordVectors) -> WordVectors:
+    """Joins the unit vectors of the words that both have, so that cosines are the mean of the two cosines."""
+    words = tuple(word for word in first.words if word in second.rows)
+    rows = [first.rows[word] for word in words]
+    others = [second.rows[word] for word in words]
+    return WordVectors(words, np.hstack([first.unit[rows], second.unit[others]]), first.counts[rows])
+
+
+def mean_context(model: Any, params: Any, words: WholeWords, dataset: Any, tokens: int | None) -> WordVectors:
     """Reads the mean of the contextual states, which contain the word itself, over a word's occurrences."""
 
     def states(params, batch):
         return model.apply({"params": params}, batch, method="contextual"), batch.mask
 
-    return _mean_state(states, params, vocabulary, dataset, tokens)
+    return _mean_state(states, params, words, dataset, tokens)
 
 
 def mean_prediction(
-    model: Any, params: Any, vocabulary: Any, dataset: Any, tokens: int | None
+    model: Any, params: Any, words: WholeWords, dataset: Any, tokens: int | None
 ) -> WordVectors:
-    """Reads the mean of the states at a word's times as the model predicts them while the word is hidden.
+    """Reads the mean of the read-outs at a word's times, from which the model predicts it without seeing it.
 
-    Every fifth token of a sentence is hidden, beginning at a place that depends on the sentence.
+    Where a body leaves each token out of its own prediction every position counts; elsewhere every fifth token of a
+    sentence is hidden, beginning at a place that depends on the sentence, and these count.
     """
 
     def states(params, batch):
-        hidden = (jnp.arange(batch.mask.shape[1]) + batch.index[:, None]) % 5 == 0
-        predicted = model.apply({"params": params}, batch, visible=batch.mask & ~hidden).states
-        return predicted, batch.mask & hidden
+        hidden = jnp.asarray(batch.mask)
+        visible = None
+        if not model.body.excludes_own_token:
+            hidden &= (jnp.arange(batch.mask.shape[1]) + batch.index[:, None]) % 5 == 0
+            visible = batch.mask & ~hidden
+        return model.apply({"params": params}, batch, visible=visible).states, hidden
 
-    return _mean_state(states, params, vocabulary, dataset, tokens)
+    return _mean_state(states, params, words, dataset, tokens)
 
 
-def _mean_state(states: Any, params: Any, vocabulary: Any, dataset: Any, tokens: int | None) -> WordVectors:
-    """Averages `states(params, batch)` = (states [b, l, h], counted bool [b, l]) over each word's occurrences."""
+def _mean_state(states: Any, params: Any, words: WholeWords, dataset: Any, tokens: int | None) -> WordVectors:
+    """Averages `states(params, batch)` = (states [b, l, h], counted bool [b, l]) over each word's entries."""
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def add(sums, params, batch):
+    def add(sums, params, batch, rows):
         total, count = sums
         found, counted = states(params, batch)
-        counted &= (batch.index >= 0)[:, None]
-        rows = batch.values.reshape(-1)
-        weighted = jnp.where(counted[..., None], found, 0.0).astype(total.dtype)
-        return total.at[rows].add(weighted.reshape(rows.size, -1)), count.at[rows].add(counted.reshape(-1))
+        counted = (counted & (batch.index >= 0)[:, None] & (rows >= 0)).reshape(-1)
+        weighted = jnp.where(counted[:, None], found.reshape(counted.size, -1), 0.0).astype(total.dtype)
+        rows = jnp.where(counted, rows.reshape(-1), 0)
+        return total.at[rows].add(weighted), count.at[rows].add(counted)
 
     width = jax.eval_shape(states, params, dataset.batch(0))[0].shape[-1]
-    sums = jnp.zeros((vocabulary.size, width), jnp.float32), jnp.zeros(vocabulary.size, jnp.int32)
+    sums = jnp.zeros((len(words.words), width), jnp.float32), jnp.zeros(len(words.words), jnp.int32)
     for batch in _training_batches(dataset, tokens):
-        sums = add(sums, params, batch)
+        sums = add(sums, params, batch, words.rows(batch))
     total, count = jax.device_get(sums)
-    return _select(total / np.maximum(count, 1)[:, None], count, vocabulary)
+    seen = np.flatnonzero(count)
+    kept = tuple(words.words[row] for row in seen)
+    means = total[seen] / count[seen, None].astype(np.float32)
+    return WordVectors(kept, means, words.counts[seen])
+
+
+def _groups(batch: Batch) -> Iterator[tuple[int, int, int]]:
+    """Yields (sentence, start, end) of each run of real entries that belong to one whole word."""
+    for sentence in np.flatnonzero(np.asarray(batch.index) >= 0):
+        length = int(np.sum(batch.mask[sentence]))
+        starts = np.flatnonzero(np.diff(batch.groups[sentence, :length], prepend=-1))
+        for start, end in zip(starts, [*starts[1:], length], strict=True):
+            yield int(sentence), int(start), int(end)
 
 
 def _training_batches(dataset: Any, tokens: int | None) -> Iterable[Batch]:
@@ -230,11 +335,3 @@ def _training_batches(dataset: Any, tokens: int | None) -> Iterable[Batch]:
         batch = dataset.batch(step)
         seen += int(np.sum(batch.mask))
         yield batch
-
-
-def _select(matrix: np.ndarray, counts: np.ndarray, vocabulary: Any) -> WordVectors:
-    """Keeps the rows of words that were seen at least once, without padding and unknown."""
-    seen = np.asarray(counts) > 0
-    seen[[vocabulary.pad_id, vocabulary.unk_id]] = False
-    rows = np.flatnonzero(seen)
-    return WordVectors(tuple(vocabulary.tokens[row] for row in rows), matrix[rows], np.asarray(counts)[rows])

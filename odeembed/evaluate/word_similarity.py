@@ -1,6 +1,5 @@
 """Spearman correlation of cosines with human judgements of word similarity, unknown words counted."""
 
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,8 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
-from odeembed.errors import DataError, MissingFileError
+from odeembed.data.sources import locate
+from odeembed.errors import DataError
 from odeembed.evaluate.vectors import WordVectors, readings_of
 
 Pair = tuple[str, str, float]
@@ -56,7 +56,7 @@ class WordSimilarity:
 
     def pairs(self) -> dict[str, list[Pair]]:
         """Reads all the sets, in order."""
-        return {name: read_pairs(find_data(f"{self.folder}/EN-{name}.txt")) for name in self.sets}
+        return {name: read_pairs(locate(f"{self.folder}/EN-{name}.txt")) for name in self.sets}
 
 
 @dataclass(frozen=True)
@@ -132,20 +132,3 @@ def read_pairs(path: Path) -> list[Pair]:
             f"{path}: expected lines of word, word, judgement; got an empty file. Give another file."
         )
     return pairs
-
-
-def find_data(path: str) -> Path:
-    """Returns a data file's path, as given or under $ODEEMBED_DATA.
-
-    Raises:
-      MissingFileError: it is in neither place.
-    """
-    root = os.environ.get("ODEEMBED_DATA")
-    tried = [Path(path)] + ([Path(root) / path] if root else [])
-    for candidate in tried:
-        if candidate.exists():
-            return candidate
-    places = ", ".join(str(candidate.absolute()) for candidate in tried)
-    raise MissingFileError(
-        f"no file {path!r}; tried {places}. Set ODEEMBED_DATA to the folder that holds it, or give its full path."
-    )

@@ -43,7 +43,11 @@ def test_a_run_is_scored_in_every_reading(vectors):
         model=None,
         params={"embedding": {"embedding": np.concatenate([np.zeros((2, 2), np.float32), vectors.matrix])}},
         vocabulary=SimpleNamespace(
-            pad_id=0, unk_id=1, tokens=("<pad>", "<unk>", *vectors.words), counts=np.array([0, 0, 9, 9, 9, 1])
+            starts_word=None,
+            pad_id=0,
+            unk_id=1,
+            tokens=("<pad>", "<unk>", *vectors.words),
+            counts=np.array([0, 0, 9, 9, 9, 1]),
         ),
         dataset=None,
     )

@@ -15,6 +15,9 @@ from odeembed.evaluate.vectors import (
     principal_directions,
     readings,
     readings_of,
+    side_by_side,
+    table,
+    whole_words,
     without_common_directions,
 )
 
@@ -85,6 +88,7 @@ class Toy(nn.Module):
     """States that are known: a token's contextual state is (its embedding, its time); hidden ones read (time, 1)."""
 
     size: int = 5
+    body = SimpleNamespace(excludes_own_token=False)
 
     @nn.compact
     def __call__(self, batch, visible=None, query=None):
@@ -113,7 +117,12 @@ class ToyData:
 
 
 VOCABULARY = SimpleNamespace(
-    size=5, pad_id=0, unk_id=1, tokens=("<pad>", "<unk>", "a", "b", "c"), counts=np.array([0, 3, 9, 9, 0])
+    size=5,
+    pad_id=0,
+    starts_word=None,
+    unk_id=1,
+    tokens=("<pad>", "<unk>", "a", "b", "c"),
+    counts=np.array([0, 3, 9, 9, 0]),
 )
 
 
@@ -138,25 +147,96 @@ def test_context_is_the_mean_over_all_occurrences(toy):
         for row, column in zip(*np.nonzero(batch.mask), strict=True):
             if batch.values[row, column] > 1:
                 times[batch.values[row, column]].append(batch.times[row, column])
-    assert found.words == ("a", "b", "c")
-    np.testing.assert_array_equal(found.counts, [len(times[word]) for word in (2, 3, 4)])
-    np.testing.assert_allclose(found.matrix[:, 2], [np.mean(times[word]) for word in (2, 3, 4)], rtol=1e-6)
-    np.testing.assert_allclose(found.matrix[:, :2], toy.params["embedding"]["embedding"][2:], rtol=1e-5)
+    assert found.words == ("a", "b")
+    np.testing.assert_allclose(found.matrix[:, 2], [np.mean(times[word]) for word in (2, 3)], rtol=1e-6)
+    np.testing.assert_allclose(found.matrix[:, :2], toy.params["embedding"]["embedding"][2:4], rtol=1e-5)
 
 
 def test_prediction_counts_hidden_positions_alone(toy):
     found = readings(toy.model, toy.params, VOCABULARY, toy.dataset, tokens=None, removed=())["prediction"]
     np.testing.assert_allclose(found.matrix[:, 1], 1.0)
-    tokens = sum(int(ToyData().batch(step).mask.sum()) for step in range(3))
-    assert 0 < found.counts.sum() < 0.4 * tokens
+
+
+def test_prediction_counts_every_position_where_the_body_leaves_the_token_out(toy):
+    toy.model.body.excludes_own_token = True
+    try:
+        found = readings(toy.model, toy.params, VOCABULARY, toy.dataset, tokens=None, removed=())
+    finally:
+        toy.model.body.excludes_own_token = False
+    np.testing.assert_allclose(found["prediction"].matrix[:, 1], 0.0)
+    np.testing.assert_allclose(found["prediction"].matrix[:, 0], found["context"].matrix[:, 2], rtol=1e-6)
 
 
 def test_few_tokens_mean_few_batches(toy):
     one = readings(toy.model, toy.params, VOCABULARY, toy.dataset, tokens=1, removed=())["context"]
-    assert one.counts.sum() == (ToyData().batch(0).values[ToyData().batch(0).mask] > 1).sum()
+    batch = ToyData().batch(0)
+    assert one.words == ("b",)
+    np.testing.assert_allclose(
+        one.matrix[:, 2], batch.times[batch.mask & (batch.values == 3)].mean(), rtol=1e-6
+    )
+
+
+def test_an_output_table_of_its_own_is_a_reading(toy):
+    params = toy.params | {"output": {"embedding": np.arange(10.0).reshape(5, 2)}}
+    found = readings(toy.model, params, VOCABULARY, removed=())
+    assert found["output"].matrix.tolist() == [[4, 5], [6, 7]]
+
+
+def test_side_by_side_cosines_are_the_mean_of_both():
+    first = make_vectors()
+    second = WordVectors(
+        ("row", "king", "new"), np.array([[1, 1], [1, 0], [5, 5]], np.float32), np.ones(3, int)
+    )
+    joined = side_by_side(first, second)
+    assert joined.words == ("king", "row")
+    assert joined.similarity("king", "row") == pytest.approx((-1 + np.sqrt(0.5)) / 2)
+
+
+class Pieces:
+    """A vocabulary of pieces: 2 is _un, 3 is do, 4 is _a, 5 is a full stop."""
+
+    size, pad_id, unk_id = 6, 0, 1
+    tokens = ("<pad>", "<unk>", "_un", "do", "_a", ".")
+    counts = np.array([0, 0, 4, 4, 2, 2])
+    starts_word = np.array([True, True, True, False, True, False])
+
+    def decode(self, ids):
+        return "".join(self.tokens[i] for i in ids).replace("_", " ")
+
+
+class PieceData:
+    """One batch: "undo a" and "undo a."; the second row is longer, the third is padding throughout."""
+
+    steps_per_epoch = 1
+
+    def batch(self, step):
+        values = np.array([[2, 3, 4, 0], [2, 3, 4, 5], [2, 3, 4, 0]], np.int32)
+        mask = np.array([[1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 0]], bool)
+        groups = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1]], np.int32)
+        times = np.tile(np.arange(4, dtype=np.float32), (3, 1))
+        return Batch(values, times, mask, np.array([0, 1, -1], np.int32), groups)
+
+
+def test_whole_words_are_put_together_from_pieces():
+    words = whole_words(Pieces(), PieceData(), min_count=1)
+    assert dict(zip(words.words, words.pieces, strict=True)) == {"undo": (2, 3), "a": (4,)}
+    assert dict(zip(words.words, words.counts.tolist(), strict=True)) == {"undo": 2, "a": 1}
+    undo, a = words.words.index("undo"), words.words.index("a")
+    assert words.rows(PieceData().batch(0)).tolist() == [[undo, undo, a, -1], [undo, undo, -1, -1], [-1] * 4]
+
+
+def test_a_word_of_pieces_is_the_mean_of_theirs():
+    params = {"embedding": {"embedding": np.arange(12.0).reshape(6, 2)}}
+    found = table(params, "embedding", whole_words(Pieces(), PieceData(), min_count=1))
+    assert found.vector("undo").tolist() == [5, 6]
+    assert found.vector("a").tolist() == [8, 9]
+
+
+def test_without_text_the_pieces_that_are_words_get_vectors():
+    assert set(whole_words(Pieces(), None).words) == {"un", "a"}
 
 
 def test_readings_of_a_run_without_text_name_every_variant(toy):
     assert list(readings_of(toy, 0, (1, 2))) == ["embedding", "embedding-1", "embedding-2"]
-    names = list(readings_of(toy, None, (1,)))
-    assert names == ["embedding", "context", "prediction", "embedding-1", "context-1", "prediction-1"]
+    plain = ["embedding", "context", "prediction", "embedding+prediction"]
+    assert list(readings_of(toy, None, (1,))) == [*plain, *(f"{name}-1" for name in plain)]

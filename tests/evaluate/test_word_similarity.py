@@ -7,7 +7,7 @@ import pytest
 
 from odeembed.errors import DataError, MissingFileError
 from odeembed.evaluate.vectors import WordVectors
-from odeembed.evaluate.word_similarity import WordSimilarity, find_data, judge, read_pairs, spearman
+from odeembed.evaluate.word_similarity import WordSimilarity, judge, read_pairs, spearman
 
 
 def plane(angles):
@@ -57,7 +57,9 @@ def test_a_run_is_scored_in_every_reading(tmp_path):
     run = SimpleNamespace(
         model=None,
         params={"embedding": {"embedding": matrix}},
-        vocabulary=SimpleNamespace(pad_id=0, unk_id=1, tokens=tokens, counts=np.array([0, 1, 1, 1, 1])),
+        vocabulary=SimpleNamespace(
+            starts_word=None, pad_id=0, unk_id=1, tokens=tokens, counts=np.array([0, 1, 1, 1, 1])
+        ),
         dataset=None,
     )
     scores = WordSimilarity(sets=("TINY",), folder=str(tmp_path), tokens=0, removed=(1,))(run)
@@ -77,12 +79,10 @@ def test_a_damaged_line_is_named(tmp_path):
         read_pairs(path)
 
 
-def test_a_missing_file_names_the_paths_tried(tmp_path, monkeypatch):
+def test_a_missing_set_names_the_paths_tried(tmp_path, monkeypatch):
     monkeypatch.setenv("ODEEMBED_DATA", str(tmp_path))
-    with pytest.raises(MissingFileError, match=str(tmp_path)):
-        find_data("nowhere/EN-X.txt")
-    (tmp_path / "here").write_text("")
-    assert find_data("here") == tmp_path / "here"
+    with pytest.raises(MissingFileError, match=f"{tmp_path}/wordsim/EN-NONE.txt"):
+        WordSimilarity(sets=("NONE",)).pairs()
 
 
 def test_the_public_sets_have_their_published_sizes(corpora):
