@@ -1,0 +1,58 @@
+"""One transformer block as vector field over all positions of a sentence at once."""
+
+from typing import Any, ClassVar, NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+class AttentionContext(NamedTuple):
+    """What stays fixed while the states of a sentence flow through depth.
+
+    Attributes:
+      times: float [b, l], the time of each position.
+      keys: bool [b, l], the positions that may be attended to.
+    """
+
+    times: Float[Array, "b l"]
+    keys: Bool[Array, "b l"]
+
+
+class AttentionField(nn.Module):
+    """dy/ds = Attention(LN(y)) + MLP(LN(y)), s being depth: the residual branches of a pre-norm block, in parallel.
+
+    Attention scores carry a bias linear in the distance in time, with one learned slope a head and a direction, so
+    that order is known at any real-valued time.
+
+    Attributes:
+      heads: number of attention heads; divides d.
+      expansion: width of the MLP's hidden layer in units of d.
+
+    References:
+      Vaswani et al. 2017, eq. (1); Press et al. 2022 (ALiBi), section 3, here with learned slopes;
+      Li et al. 2022, ODE Transformer, eq. (2), for the block as derivative.
+    """
+
+    heads: int = 4
+    expansion: float = 4.0
+    event_ndim: ClassVar[int] = 2
+
+    @nn.compact
+    def __call__(self, t: Any, y: Float[Array, "b l d"], context: AttentionContext) -> Float[Array, "b l d"]:
+        b, l, d = y.shape
+        x = nn.LayerNorm(name="norm")(y)
+        q, k, v = jnp.split(nn.Dense(3 * d, name="qkv")(x).reshape(b, l, self.heads, -1), 3, axis=-1)
+        scores = jnp.einsum("bqhc,bkhc->bhqk", q, k) * (d // self.heads) ** -0.5
+        scores = scores + self._distance_bias(context.times)
+        scores = jnp.where(context.keys[:, None, None, :], scores, -1e30)
+        attended = jnp.einsum("bhqk,bkhc->bqhc", nn.softmax(scores), v).reshape(b, l, d)
+        hidden = nn.gelu(nn.Dense(round(self.expansion * d), name="expand")(x))
+        return nn.Dense(d, name="out")(attended) + nn.Dense(d, name="contract")(hidden)
+
+    def _distance_bias(self, times: Float[Array, "b l"]) -> Float[Array, "b h l l"]:
+        start = -jnp.exp2(-8.0 * jnp.arange(1, self.heads + 1) / self.heads)
+        before = self.param("slope_before", lambda _: start)
+        after = self.param("slope_after", lambda _: start)
+        lag = (times[:, :, None] - times[:, None, :])[:, None]
+        return before[:, None, None] * jnp.maximum(lag, 0) + after[:, None, None] * jnp.maximum(-lag, 0)

@@ -1,0 +1,36 @@
+"""Augmentation: extra coordinates that start at zero, so that paths need not cross."""
+
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from odeembed.fields.mlp import MLPField
+
+
+class Augmented(nn.Module):
+    """A field on [y, a] with `extra` more coordinates a; `lift` puts a = 0 beside y, `drop` takes a away.
+
+    Attributes:
+      field: the vector field on d + extra coordinates.
+      extra: number of coordinates added.
+
+    References:
+      Dupont et al. 2019, Augmented Neural ODEs, eq. (1).
+    """
+
+    field: nn.Module = MLPField()
+    extra: int = 8
+    event_ndim: ClassVar[int] = 1
+
+    def __call__(self, t: Any, y: Float[Array, "*b da"], context: Any = None) -> Float[Array, "*b da"]:
+        return self.field(t, y, context)
+
+    def lift(self, y: Float[Array, "*b d"]) -> Float[Array, "*b da"]:
+        """[y, 0]: the state on which the field acts."""
+        return jnp.concatenate([y, jnp.zeros(y.shape[:-1] + (self.extra,), y.dtype)], axis=-1)
+
+    def drop(self, y: Float[Array, "*b da"]) -> Float[Array, "*b d"]:
+        """The state without its extra coordinates."""
+        return y[..., : -self.extra] if self.extra else y

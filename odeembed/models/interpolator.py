@@ -1,0 +1,303 @@
+"""Masked interpolators: the hidden tokens of a sentence read off the path through the visible ones."""
+
+from typing import Any, ClassVar, NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from odeembed.batch import Batch
+from odeembed.fields.attention import AttentionContext, AttentionField
+from odeembed.fields.mlp import MLPField
+from odeembed.models.decoders import ReadOut
+from odeembed.models.encoders import JumpFlow
+from odeembed.solve.config import SolveConfig
+from odeembed.solve.neural_ode import NeuralODE
+
+
+class Hidden(NamedTuple):
+    """Hidden states of a sentence.
+
+    Attributes:
+      states: float [b, n, h], what the tokens at the times asked for are predicted from.
+      contextual: float [b, l, h], what the sentence says at each token, the token itself included.
+      stats: solver counts a row; empty for a discrete model.
+      failed: bool [b], rows whose solve failed.
+    """
+
+    states: Any
+    contextual: Any
+    stats: dict[str, Any]
+    failed: Any
+
+
+class Interpolation(NamedTuple):
+    """Read-outs [b, n, e] in the space of the embeddings, with the solver's counts and failures a row."""
+
+    states: Any
+    stats: dict[str, Any]
+    failed: Any
+
+
+class Jump(nn.Module):
+    """A forward and a backward flow that jump at each visible token; a token is read just before its own jump.
+
+    The states that predict a token never contain it, so that every position, visible or hidden, is a target. With
+    `flow.field=None` and `mask_input=True` this is a bidirectional GRU that is fed a mask vector where a token is
+    hidden: the discrete twin.
+
+    Attributes:
+      flow: the two flows.
+      mask_input: whether a hidden position is a jump too, with a learned vector as input, instead of no event.
+
+    References:
+      Rubanova et al. 2019, algorithm 1, run in both directions; Peters et al. 2018, eq. (1), for the reading.
+    """
+
+    flow: JumpFlow = JumpFlow()
+    mask_input: bool = False
+    excludes_own_token: ClassVar[bool] = True
+
+    @nn.compact
+    def __call__(
+        self,
+        embedded: Float[Array, "b l e"],
+        times: Float[Array, "b l"],
+        visible: Bool[Array, "b l"],
+        mask: Bool[Array, "b l"],
+        query: Float[Array, "b n"] | None = None,
+    ) -> Hidden:
+        observed = visible & mask
+        if self.mask_input:
+            embedded, observed = _with_mask_vector(self, embedded, visible), mask
+        if query is None:
+            flow = self.flow(embedded, times, observed, mask)
+            before, after = _joined(flow.before), _joined(flow.after)
+            return Hidden(before, after, flow.stats, flow.failed)
+        # A query is a time without an event; before the token at the same time, whose jump it must not see.
+        n = query.shape[1]
+        merged = jnp.concatenate([query, times], axis=1)
+        order = jnp.argsort(merged, axis=1, stable=True)
+        sort = lambda x: jnp.take_along_axis(x, order, axis=1)  # noqa: E731
+        blank = jnp.zeros((query.shape[0], n, embedded.shape[-1]), embedded.dtype)
+        inputs = jnp.take_along_axis(jnp.concatenate([blank, embedded], axis=1), order[..., None], axis=1)
+        no_event = jnp.zeros(query.shape, bool)
+        flow = self.flow(
+            inputs,
+            sort(merged),
+            sort(jnp.concatenate([no_event, observed], axis=1)),
+            sort(jnp.concatenate([~no_event & mask.any(1, keepdims=True), mask], axis=1)),
+        )
+        place = jnp.argsort(order, axis=1)[..., None]
+        before, after = (jnp.take_along_axis(_joined(x), place, axis=1) for x in (flow.before, flow.after))
+        return Hidden(before[:, :n], after[:, n:], flow.stats, flow.failed)
+
+
+class Latent(nn.Module):
+    """A backward flow with jumps gives z0, and one solve from z0 gives the whole path that all tokens are read from.
+
+    Attributes:
+      encoder: ODE-RNN that reads the visible tokens from last to first.
+      field: vector field of the path.
+      latent: width of the path's state.
+      config: how the path is solved.
+
+    References:
+      Rubanova et al. 2019, section 3.2, without the variational part; Chen et al. 2018, section 5.
+    """
+
+    encoder: JumpFlow = JumpFlow(directions=("backward",))
+    field: nn.Module = MLPField(hidden=(256,), time=True)
+    latent: int = 128
+    config: SolveConfig = SolveConfig()
+    excludes_own_token: ClassVar[bool] = False
+
+    @nn.compact
+    def __call__(
+        self,
+        embedded: Float[Array, "b l e"],
+        times: Float[Array, "b l"],
+        visible: Bool[Array, "b l"],
+        mask: Bool[Array, "b l"],
+        query: Float[Array, "b n"] | None = None,
+    ) -> Hidden:
+        flow = self.encoder(embedded, times, visible & mask, mask)
+        z0 = nn.Dense(self.latent, name="start")(flow.after[0][:, 0])
+        ts, real = times, mask
+        if query is not None:
+            order = jnp.argsort(jnp.concatenate([query, times], axis=1), axis=1, stable=True)
+            ts = jnp.take_along_axis(jnp.concatenate([query, times], axis=1), order, axis=1)
+            rows = jnp.broadcast_to(mask.any(1, keepdims=True), query.shape)
+            real = jnp.take_along_axis(jnp.concatenate([rows, mask], axis=1), order, axis=1)
+        # The path starts at a time of its own, one token before the first, so that no reading is z0 itself.
+        begin = jnp.minimum(ts[:, :1], times[:, :1]) - 1.0
+        path = NeuralODE(self.field, self.config, name="path")(
+            z0,
+            jnp.concatenate([begin, ts], axis=1),
+            mask=jnp.concatenate([real.any(1, keepdims=True), real], axis=1),
+        )
+        ys = path.ys[:, 1:]
+        stats = {key: path.stats[key] + count for key, count in flow.stats.items()}
+        failed = path.failed | flow.failed
+        if query is None:
+            return Hidden(ys, ys, stats, failed)
+        place = jnp.argsort(order, axis=1)[..., None]
+        ys = jnp.take_along_axis(ys, place, axis=1)
+        return Hidden(ys[:, : query.shape[1]], ys[:, query.shape[1] :], stats, failed)
+
+
+class Depth(nn.Module):
+    """A weight-tied attention block integrated over depth, all positions of the sentence at once.
+
+    Attributes:
+      width: of the state at each position.
+      field: the block as vector field.
+      depth: length of the integration, in units of blocks.
+      config: how depth is integrated; `steps` counts the whole depth.
+
+    References:
+      Li et al. 2022, ODE Transformer, eq. (2) and (4); Chen et al. 2018, eq. (2).
+    """
+
+    width: int = 128
+    field: nn.Module = AttentionField()
+    depth: float = 6.0
+    config: SolveConfig = SolveConfig(steps=3)
+    excludes_own_token: ClassVar[bool] = False
+
+    @nn.compact
+    def __call__(
+        self,
+        embedded: Float[Array, "b l e"],
+        times: Float[Array, "b l"],
+        visible: Bool[Array, "b l"],
+        mask: Bool[Array, "b l"],
+        query: Float[Array, "b n"] | None = None,
+    ) -> Hidden:
+        y0, context = _positions(self, embedded, times, visible, mask, query)
+        ts = jnp.broadcast_to(jnp.array([0.0, self.depth]), (y0.shape[0], 2))
+        solution = NeuralODE(self.field, self.config, name="block")(y0, ts, context)
+        states = nn.LayerNorm(name="norm")(solution.ys[:, -1])
+        return _read(states, embedded.shape[1], query, solution.stats, solution.failed)
+
+
+class Transformer(nn.Module):
+    """The discrete twins: y <- y + block(y), `layers` times, with one block's weights or with each its own.
+
+    With `tied=True` this is `Depth` solved by Euler's method with unit steps.
+
+    Attributes:
+      width: of the state at each position.
+      field: the block, as for `Depth`.
+      layers: how often it is applied.
+      tied: whether all layers share their weights (ALBERT, Lan et al. 2020) or not (BERT, Devlin et al. 2019).
+    """
+
+    width: int = 128
+    field: nn.Module = AttentionField()
+    layers: int = 6
+    tied: bool = True
+    excludes_own_token: ClassVar[bool] = False
+
+    @nn.compact
+    def __call__(
+        self,
+        embedded: Float[Array, "b l e"],
+        times: Float[Array, "b l"],
+        visible: Bool[Array, "b l"],
+        mask: Bool[Array, "b l"],
+        query: Float[Array, "b n"] | None = None,
+    ) -> Hidden:
+        y, context = _positions(self, embedded, times, visible, mask, query)
+        blocks = [
+            self.field.clone(parent=self, name=f"block_{i}") for i in range(1 if self.tied else self.layers)
+        ]
+        for i in range(self.layers):
+            y = y + blocks[i % len(blocks)](jnp.float32(i), y, context)
+        states = nn.LayerNorm(name="norm")(y)
+        return _read(states, embedded.shape[1], query, {}, jnp.zeros(y.shape[0], bool))
+
+
+class MaskedInterpolator(nn.Module):
+    """Embeddings, a body that interpolates, and a read-out onto the embeddings again (tied).
+
+    Attributes:
+      vocab_size: v; set from the data when a run starts.
+      embed_dim: e, width of the word vectors.
+      body: what carries information from the visible tokens to the times asked for.
+      tied: whether the output layer is the embedding itself (Press and Wolf 2017) or a table of its own.
+    """
+
+    vocab_size: int = 0
+    embed_dim: int = 128
+    body: Jump | Latent | Depth | Transformer = Jump()
+    tied: bool = True
+
+    def setup(self):
+        init = nn.initializers.normal(self.embed_dim**-0.5)
+        self.embedding = nn.Embed(self.vocab_size, self.embed_dim, embedding_init=init)
+        if not self.tied:
+            self.output = nn.Embed(self.vocab_size, self.embed_dim, embedding_init=init)
+        self.bias = self.param("bias", nn.initializers.zeros, (self.vocab_size,))
+        self.read_out = ReadOut(self.embed_dim)
+
+    def __call__(
+        self,
+        batch: Batch,
+        visible: Bool[Array, "b l"] | None = None,
+        query: Float[Array, "b n"] | None = None,
+    ) -> Interpolation:
+        """Read-outs at the token times, or at the times of `query`; the tokens where `visible` is false are not seen."""
+        hidden = self._hidden(batch, visible, query)
+        return Interpolation(self.read_out(hidden.states), hidden.stats, hidden.failed)
+
+    def contextual(self, batch: Batch) -> Float[Array, "b l h"]:
+        """States of the body that contain the token itself, all real tokens visible."""
+        return self._hidden(batch, None, None).contextual
+
+    def logits(self, states: Float[Array, "*b e"]) -> Float[Array, "*b v"]:
+        """Unnormalised log-probability of each word."""
+        return states @ self._output_table().T + self.bias
+
+    def logits_of(self, states: Float[Array, "*b e"], ids: Int[Array, "k"]) -> Float[Array, "*b k"]:
+        """The logits of the words `ids` alone."""
+        return states @ self._output_table()[ids].T + self.bias[ids]
+
+    def logit_of_each(self, states: Float[Array, "*b e"], ids: Int[Array, "*b"]) -> Float[Array, "*b"]:
+        """One logit for each state, of its own word."""
+        return jnp.sum(states * self._output_table()[ids], axis=-1) + self.bias[ids]
+
+    def _output_table(self):
+        return (self.embedding if self.tied else self.output).embedding
+
+    def _hidden(self, batch, visible, query):
+        visible = batch.mask if visible is None else visible & batch.mask
+        embedded = self.embedding(batch.values) * self.embed_dim**0.5
+        # A hidden token's own vector must reach nothing, whatever the body does with it.
+        embedded = jnp.where(visible[..., None], embedded, 0.0)
+        return self.body(embedded, batch.times, visible, batch.mask, query)
+
+
+def _joined(directions):
+    return jnp.concatenate(directions, axis=-1)
+
+
+def _with_mask_vector(module, embedded, visible):
+    vector = module.param("mask_vector", nn.initializers.normal(1.0), (embedded.shape[-1],))
+    return jnp.where(visible[..., None], embedded, vector)
+
+
+def _positions(module, embedded, times, visible, mask, query):
+    """States of all positions at depth 0, a query's after the tokens', and what attention has to know of them."""
+    if query is not None:
+        n = query.shape[1]
+        embedded = jnp.pad(embedded, ((0, 0), (0, n), (0, 0)))
+        visible = jnp.pad(visible, ((0, 0), (0, n)))
+        times = jnp.concatenate([times, query], axis=1)
+        mask = jnp.pad(mask, ((0, 0), (0, n)))  # Others do not attend to a query.
+    x = nn.Dense(module.width, name="input")(_with_mask_vector(module, embedded, visible))
+    return x, AttentionContext(times, mask)
+
+
+def _read(states, l, query, stats, failed):
+    return Hidden(states if query is None else states[:, l:], states[:, :l], stats, failed)

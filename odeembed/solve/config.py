@@ -1,0 +1,88 @@
+"""SolveConfig: how an initial value problem is solved and differentiated; Solution and Status: what comes back."""
+
+import dataclasses
+from enum import IntEnum
+from typing import Any, Literal, NamedTuple, get_args
+
+from odeembed.errors import ConfigError
+
+Solver = Literal["euler", "midpoint", "heun", "ralston", "rk4", "rk38", "bosh3", "tsit5", "dopri5", "dopri8"]
+
+
+class Status(IntEnum):
+    """What became of one row."""
+
+    SUCCESS = 0
+    MAX_STEPS = 1
+    NONFINITE = 2
+    OTHER = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class SolveConfig:
+    """Solver, step control and gradient method.
+
+    Attributes:
+      solver: an explicit Runge-Kutta method by its usual name; euler, rk4 and rk38 only on a fixed grid.
+      steps: equal steps between two neighbouring times; None lets the error decide.
+      rtol: relative tolerance of an adaptive solve.
+      atol: absolute tolerance of an adaptive solve.
+      max_steps: most steps of an adaptive solve between two neighbouring times with jumps, or over a whole solve
+        without; a row that needs more has status MAX_STEPS.
+      control: "row", each row has steps of its own; "batch", one step size for all rows.
+      adjoint: "recursive", checkpoints and recomputation; "direct", every intermediate is stored; "backsolve", the
+        continuous adjoint of Chen et al. 2018, algorithm 1, adaptive solves only.
+
+    Raises:
+      ConfigError: a value outside its range, or a combination that does not exist.
+    """
+
+    solver: Solver = "midpoint"
+    steps: int | None = 1
+    rtol: float = 1e-3
+    atol: float = 1e-4
+    max_steps: int = 256
+    control: Literal["row", "batch"] = "row"
+    adjoint: Literal["recursive", "direct", "backsolve"] = "recursive"
+
+    def __post_init__(self):
+        if self.solver not in get_args(Solver):
+            raise ConfigError(f"unknown solver {self.solver!r}. Use one of {', '.join(get_args(Solver))}.")
+        if self.steps is not None and self.steps < 1:
+            raise ConfigError(f"steps must be at least 1, or None for adaptive steps; got {self.steps}.")
+        if self.max_steps < 1:
+            raise ConfigError(f"max_steps must be at least 1; got {self.max_steps}.")
+        if not (0 < self.rtol < 1 and 0 < self.atol < 1):
+            raise ConfigError(f"rtol and atol must lie between 0 and 1; got {self.rtol} and {self.atol}.")
+        if self.steps is None and self.solver in ("euler", "rk4", "rk38"):
+            raise ConfigError(
+                f"{self.solver} has no error estimate. Set steps, or use bosh3, tsit5 or dopri5."
+            )
+        if self.steps is not None and self.adjoint == "backsolve":
+            raise ConfigError(
+                "backsolve needs adaptive steps. Set steps to None, or adjoint to recursive or direct."
+            )
+        if self.control not in ("row", "batch") or self.adjoint not in ("recursive", "direct", "backsolve"):
+            raise ConfigError(
+                f"control must be row or batch, adjoint recursive, direct or backsolve; got {self.control!r}, "
+                f"{self.adjoint!r}."
+            )
+
+
+class Solution(NamedTuple):
+    """States at the times asked for, and how each row fared.
+
+    Attributes:
+      ys: like y0 with an axis of times after the batch, [b, n, ...]; at a time with a jump, the state just before it.
+      stats: int32 [b] counts: `evaluations` of the field, `accepted` and `rejected` steps.
+      status: int32 [b], a `Status` for each row; a value, never an exception inside a traced function.
+    """
+
+    ys: Any
+    stats: dict[str, Any]
+    status: Any
+
+    @property
+    def failed(self) -> Any:
+        """bool [b], true where a row's states cannot be trusted."""
+        return self.status != Status.SUCCESS

@@ -1,0 +1,86 @@
+"""The door to every solve: one function, one signature, whatever stands behind it."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from odeembed.solve.adaptive import solve_adaptively
+from odeembed.solve.config import Solution, SolveConfig
+from odeembed.solve.grid import solve_on_grid
+
+VectorField = Callable[[Any, Any, Any, Any], Any]
+
+
+class Jumps(NamedTuple):
+    """Discontinuities at the times of a solve: y <- function(params, t, y, inputs[:, k]) where `at[:, k]` is true.
+
+    Attributes:
+      function: pure, row by row like a field.
+      inputs: pytree of [b, n, ...], what each jump is given.
+      at: bool [b, n] (or a tree of them like `ts`), where a jump happens.
+    """
+
+    function: Callable[[Any, Any, Any, Any], Any]
+    inputs: Any
+    at: Any
+
+    def by_interval(self) -> tuple[Any, Any]:
+        """Inputs [n - 1, b, ...] and places [n - 1, b] with time first, for a scan; a jump at the last time is no matter."""
+        first = jax.tree.map(lambda x: jnp.moveaxis(x[:, :-1], 1, 0), (self.inputs, self.at))
+        return first[0], first[1]
+
+
+def solve(
+    field: VectorField | None,
+    params: Any,
+    y0: Any,
+    ts: Any,
+    config: SolveConfig = SolveConfig(),
+    context: Any = None,
+    *,
+    mask: Any = None,
+    jumps: Jumps | None = None,
+) -> Solution:
+    """Solves dy/dt = field(params, t, y, context), y(ts[:, 0]) = y0, and reads y at all ts.
+
+    Rows are independent. Times may differ from row to row, stand at irregular distances, and fall as well as rise. A
+    masked time is not visited: the row waits at its last real one (before the first, at y0), whose state stands there
+    in `ys`. With `jumps`, the state in `ys` is the one just before the jump.
+
+    Several solves can run side by side, a forward and a backward one for instance: y0 is then a tuple, and ts, mask,
+    jumps.inputs and jumps.at are tuples of the same length; field and jump receive tuples of times and states.
+
+    Args:
+      field: pure function of (params, t, y, context); t has y's rank with ones, [b, 1]. None: y rests between times.
+      params: pytree the field and the jumps are differentiated by.
+      y0: pytree of [b, ...].
+      ts: float [b, n] or [n].
+      context: pytree handed to the field as it is, differentiable too; with adaptive steps and `control="row"` its
+        leaves need a leading batch axis.
+      mask: bool [b, n], true where a time is real; None: all are.
+      jumps: what happens at the times.
+
+    Returns:
+      `Solution`; look at `failed` before you use `ys`.
+
+    References:
+      Chen et al. 2018, eq. (3); Rubanova et al. 2019, algorithm 1, for flows with jumps.
+    """
+    batch = jax.tree.leaves(y0)[0].shape[0]
+    ts = jax.tree.map(lambda t: jnp.broadcast_to(t, (batch, t.shape[-1])), ts)
+    if mask is None:
+        mask = jax.tree.map(lambda t: jnp.ones(t.shape, bool), ts)
+    ts = jax.tree.map(_wait_where_masked, ts, mask)
+    if config.steps is None and field is not None:
+        return solve_adaptively(field, params, y0, ts, config, context, jumps)
+    return solve_on_grid(field, params, y0, ts, config, context, jumps)
+
+
+def _wait_where_masked(ts, mask):
+    """Replaces each masked time by the last real one before it, or by the first real one."""
+    here = jnp.where(mask, jnp.arange(ts.shape[1]), -1)
+    last = jax.lax.cummax(here, axis=1)
+    last = jnp.where(last < 0, jnp.argmax(mask, axis=1, keepdims=True), last)
+    return jnp.take_along_axis(ts, last, axis=1)
