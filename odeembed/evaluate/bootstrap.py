@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 
 @dataclass(frozen=True)
@@ -53,30 +52,50 @@ def spearman_difference(
             "a paired bootstrap needs the same two or more pairs three times; "
             f"got {len(truth)}, {len(first)} and {len(second)}. Score both systems on their common pairs."
         )
-    columns = np.stack([truth, first, second])
-    value = float(_rank_differences(columns[:, None, :])[0])
+    value = float(_resampled(truth, first, second, np.ones((1, len(truth)), int))[0])
     rng = np.random.default_rng(seed)
     block = max(1, 1_000_000 // len(truth))  # a block of resamples is a few tens of megabytes
     drawn = []
     for start in range(0, resamples, block):
         chosen = rng.integers(len(truth), size=(min(block, resamples - start), len(truth)))
-        drawn.append(_rank_differences(columns[:, chosen]))
+        drawn.append(_resampled(truth, first, second, _times_drawn(chosen)))
     differences = np.concatenate(drawn)
     low, high = np.nanquantile(differences, [(1 - level) / 2, (1 + level) / 2])
     return Difference(value, float(low), float(high), _two_sided_p(differences))
 
 
-def _rank_differences(columns: Float[np.ndarray, "3 s n"]) -> Float[np.ndarray, " s"]:
-    """Spearman(truth, first) - Spearman(truth, second) in each of s resamples; NaN where a column is constant."""
-    ranks = scipy.stats.rankdata(columns, axis=-1)
-    ranks -= ranks.mean(-1, keepdims=True)
-    truth, first, second = ranks
-    with np.errstate(invalid="ignore"):
-        return _cosine(truth, first) - _cosine(truth, second)
+def _resampled(
+    truth: np.ndarray, first: np.ndarray, second: np.ndarray, times: Int[np.ndarray, "s n"]
+) -> np.ndarray:
+    """The difference of the correlations in each of s resamples; NaN where a score is constant in one."""
+    ranks = [_centred_ranks(scores, times) for scores in (truth, first, second)]
+    squares = [np.einsum("sn,sn,sn->s", times, rank, rank) for rank in ranks]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return sum(
+            sign * np.einsum("sn,sn,sn->s", times, ranks[0], ranks[k]) / np.sqrt(squares[0] * squares[k])
+            for k, sign in ((1, 1), (2, -1))
+        )
 
 
-def _cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return (first * second).sum(-1) / np.sqrt((first**2).sum(-1) * (second**2).sum(-1))
+def _centred_ranks(
+    scores: Float[np.ndarray, " n"], times: Int[np.ndarray, "s n"]
+) -> Float[np.ndarray, "s n"]:
+    """Each pair's mean rank among the pairs drawn, less the mean of all ranks.
+
+    The order of the pairs is the same in all resamples, so that counting replaces sorting: the mean rank of a value is
+    the number of draws below it plus half of the draws that share it.
+    """
+    values, group = np.unique(scores, return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    starts = np.searchsorted(group[order], np.arange(len(values)))
+    sharing = np.add.reduceat(times[:, order], starts, axis=1)
+    return (np.cumsum(sharing, axis=1) - sharing / 2 - len(scores) / 2)[:, group]
+
+
+def _times_drawn(chosen: Int[np.ndarray, "s n"]) -> Int[np.ndarray, "s n"]:
+    """How often each pair was drawn in each resample."""
+    s, n = chosen.shape
+    return np.bincount((chosen + n * np.arange(s)[:, None]).ravel(), minlength=s * n).reshape(s, n)
 
 
 def _two_sided_p(differences: np.ndarray) -> float:
