@@ -1,0 +1,80 @@
+"""The training step: gradient of the summed loss over the global count, one update, the window of metrics."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from odeembed.batch import Batch
+from odeembed.mean import Mean
+from odeembed.train.state import TrainState
+
+Step = Callable[[TrainState, Batch], TrainState]
+
+
+def make_step(
+    model: Any,
+    objective: Any,
+    optimizer: optax.GradientTransformation,
+    *,
+    accumulate: int = 1,
+    ema: float = 0.0,
+    log_every: int = 1,
+    axis: str | None = None,
+) -> Step:
+    """Returns the pure function (state, batch) -> state.
+
+    Args:
+      accumulate: micro-batches whose gradients are summed before the update; the result is that of the whole batch.
+      ema: decay of the moving average; during the first steps min(ema, (1 + step) / (10 + step)), so that the
+        random start is forgotten.
+      log_every: the window of metrics begins anew after each multiple of it.
+      axis: mapped axis over which sums are added (shard_map, pmap); None where the compiler does it (jit).
+    """
+
+    def loss(params, batch, key, step):
+        means = objective(model, params, batch, key, step)
+        return means["loss"].total, {name: Mean(*map(jnp.float32, mean)) for name, mean in means.items()}
+
+    def step(state, batch):
+        def sums(rows):
+            (_, means), gradient = jax.value_and_grad(loss, has_aux=True)(
+                state.params, rows, state.key, state.step
+            )
+            return gradient, means
+
+        gradient, means = add_micro_batches(sums, batch, accumulate)
+        if axis is not None:
+            gradient, means = jax.lax.psum((gradient, means), axis)
+        count = jnp.maximum(means["loss"].count, 1.0)
+        gradient = jax.tree.map(lambda g: g / count.astype(g.dtype), gradient)
+        means["gradient_norm"] = Mean(optax.global_norm(gradient), jnp.ones(()))
+
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        decay = jnp.minimum(ema, (1.0 + state.step) / (10.0 + state.step))
+        average = None
+        if state.ema is not None:
+            average = jax.tree.map(lambda a, p: decay * a + (1.0 - decay) * p, state.ema, params)
+        begins = state.step % log_every == 0
+        means = jax.tree.map(lambda window, new: jnp.where(begins, 0.0, window) + new, state.means, means)
+        return TrainState(state.step + 1, params, opt_state, state.key, average, means)
+
+    return step
+
+
+def add_micro_batches(sums: Callable[[Batch], Any], batch: Batch, parts: int) -> Any:
+    """Adds `sums` over `parts` micro-batches, one after the other, holding the memory of one.
+
+    Micro-batch i takes the rows i, i + parts, ...: rows that lie together on a device stay there.
+    """
+    if parts == 1:
+        return sums(batch)
+    micro = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0), batch)
+    zeros = jax.tree.map(jnp.zeros_like, jax.eval_shape(sums, jax.tree.map(lambda x: x[0], micro)))
+    total, _ = jax.lax.scan(
+        lambda total, rows: (jax.tree.map(jnp.add, total, sums(rows)), None), zeros, micro
+    )
+    return total
