@@ -18,7 +18,7 @@ import sys
 import traceback
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args, get_origin, runtime_checkable
 
@@ -126,7 +126,7 @@ def is_config(value: Any) -> bool:
     return dataclasses.is_dataclass(value) and not isinstance(value, type)
 
 
-def replace(config: Any, **changes: Any) -> Any:
+def replace(config: Any, /, **changes: Any) -> Any:
     """A copy of a dataclass or linen module with some fields changed, its checks run again."""
     return type(config)(**{name: getattr(config, name) for name in _names(type(config))} | changes)
 
@@ -139,6 +139,18 @@ def walk(config: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         for key, child in enumerate(value) if isinstance(value, tuple) else [(None, value)]:
             if is_config(child):
                 yield from walk(child, path + name + ("." if key is None else f".{key}."))
+
+
+def replace_nodes(config: Any, kind: type, change: Callable[[Any], Any]) -> Any:
+    """A copy of the tree in which every node of class `kind` is what `change` makes of it."""
+    if isinstance(config, kind):
+        return change(config)
+    if isinstance(config, tuple):
+        return tuple(replace_nodes(item, kind, change) for item in config)
+    if not is_config(config):
+        return config
+    old = {name: getattr(config, name) for name in _names(type(config))}
+    return replace(config, **{name: replace_nodes(value, kind, change) for name, value in old.items()})
 
 
 def to_json(value: Any) -> Json:

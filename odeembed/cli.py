@@ -1,0 +1,336 @@
+"""The command line: one function a verb, each a few lines over the function of the same name in runs.py."""
+
+import argparse
+import difflib
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from odeembed import __version__
+from odeembed.errors import ConfigError, OdeembedError, TrainingError
+
+STOPPED = 75  # EX_TEMPFAIL: come again, that is, resume
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status.
+
+    0 done; 1 a run that cannot go on, or a reproduction outside its spread; 2 a mistake that the user can mend, told in
+    one line; 75 stopped by a signal after saving. ODEEMBED_TRACEBACK=1 shows where an error arose.
+    """
+    try:
+        arguments, rest = _parser().parse_known_args(argv)
+        if rest and not arguments.settings:
+            raise ConfigError(
+                f"unexpected {' '.join(rest)!r}; odeembed {arguments.verb} --help lists what it takes."
+            )
+        return arguments.perform(arguments, rest) if arguments.settings else arguments.perform(arguments)
+    except OdeembedError as error:
+        if os.environ.get("ODEEMBED_TRACEBACK") == "1":
+            raise
+        print(f"odeembed: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1 if isinstance(error, TrainingError) else 2
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line with the nearest verb, instead of the usage."""
+        wrong, *verbs = re.findall(
+            r"[\w-]+", message.partition("VERB: invalid choice: ")[2].replace("choose from", "")
+        ) or [""]
+        if verbs:
+            near = difflib.get_close_matches(wrong, verbs, n=1)
+            message = f"unknown command {wrong!r}" + (f"; did you mean {near[0]}" if near else "")
+        raise ConfigError(f"{message}. {self.prog} --help lists what it takes.")
+
+
+class _Help(argparse.Action):
+    """--help, which lists a config's settings too when a config was named before it."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="show this; after CONFIG, its settings too")
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        parser.print_help()
+        if getattr(namespace, "config", None):
+            from odeembed.experiment import load_config, print_settings
+
+            print()
+            print_settings(load_config(namespace.config, namespace.size), f"{parser.prog} CONFIG")
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="odeembed", description="Text embeddings learned by neural differential equations.")
+    parser.add_argument("--version", action="version", version=f"odeembed {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
+
+    def verb(name: str, perform: Any, text: str, settings: bool = False) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=text, description=text, allow_abbrev=False, add_help=not settings)
+        added.set_defaults(perform=perform, settings=settings)
+        if settings:
+            added.add_argument("-h", "--help", action=_Help)
+            added.epilog = "Any setting can follow, such as --optimizer.peak 1e-3; CONFIG --help lists them."
+        return added
+
+    one = verb("demo", _demo, "train on built-in text, show neighbours, fill gaps, write vectors and plots")
+    one.add_argument(
+        "--run", type=Path, default=Path("runs/demo"), metavar="DIR", help="where (default: runs/demo)"
+    )
+
+    one = verb("train", _train, "train a config and write a run directory", settings=True)
+    _config(one)
+    one.add_argument("--seed", type=int, metavar="N", help="of parameters, batches and noise")
+    one.add_argument("--run", type=Path, metavar="DIR", help="default: runs/CONFIG-SIZE-seedN")
+
+    one = verb("resume", _resume, "continue a run that was stopped")
+    _run(one)
+
+    one = verb("evaluate", _evaluate, "measure a run on held-out text, with other solver settings if wanted")
+    _run(one, which=True)
+    one.add_argument("--split", default="test", choices=["train", "valid", "test"])
+    one.add_argument("--rtol", type=float, help="relative tolerance; steps become adaptive")
+    one.add_argument("--atol", type=float, help="absolute tolerance; steps become adaptive")
+    one.add_argument("--steps", type=int, help="equal steps between two tokens")
+    one.add_argument("--solver", help="midpoint, rk4, tsit5, ...")
+    one.add_argument(
+        "--scores", action="store_true", help="also run the config's scores, such as word similarity"
+    )
+
+    one = verb("neighbors", _neighbors, "the nearest words of some words")
+    _run(one, which=True, reading=True)
+    one.add_argument("words", nargs="+", metavar="WORD")
+    one.add_argument("-k", type=int, default=10, help="neighbours a word (default: 10)")
+    one.add_argument("--min-count", type=int, default=1, help="leave out words that occur less often")
+
+    one = verb("infill", _infill, 'fill the gaps of a sentence: "the ___ sat on the ___"')
+    _run(one, which=True)
+    one.add_argument(
+        "sentence", metavar="SENTENCE", help="with ___ for each gap; - reads lines of standard input"
+    )
+    one.add_argument("-k", type=int, default=5, help="candidates a gap (default: 5)")
+
+    one = verb("embed", _embed, "sentences of standard input to vectors: mean contextual states")
+    _run(one, which=True)
+    one.add_argument("--output", type=Path, metavar="FILE.npy", help="write here instead of lines of numbers")
+
+    one = verb("export", _export, "word vectors as files that other tools open, each read back and compared")
+    _run(one, which=True, reading=True)
+    one.add_argument(
+        "--format",
+        default="word2vec",
+        metavar="FORMAT",
+        help="word2vec, word2vec-binary, safetensors or projector",
+    )
+    one.add_argument("--output", type=Path, metavar="PATH", help="default: RUN/vectors.*, or RUN/projector")
+
+    one = verb("plot", _plot, "draw a run's pictures into RUN/plots")
+    _run(one, which=True)
+
+    one = verb("data", _data, "prepare a config's corpus, and tell what is in it", settings=True)
+    _config(one)
+    one.add_argument("--seed", type=int, metavar="N", help="of batches")
+
+    one = verb("publish", _publish, "copy a finished run's result into results/")
+    _run(one)
+    one.add_argument("--name", help="default: CONFIG-SIZE-seedN; needed when settings were overridden")
+    one.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+
+    one = verb("reproduce", _reproduce, "run a published result again; status 1 outside the recorded spread")
+    one.add_argument("result", type=Path, metavar="results/X.json")
+    one.add_argument("--run", type=Path, metavar="DIR", help="default: runs/reproduce-X")
+    one.add_argument("--tolerance", type=float, default=0.02, help="least relative tolerance (default: 0.02)")
+
+    one = verb("tables", _tables, "write the tables of README.md and docs from results/")
+    one.add_argument(
+        "--check", action="store_true", help="write nothing; status 1 when a table is out of date"
+    )
+
+    verb("doctor", _doctor, "check versions, devices, disk, caches and the known traps")
+    return parser
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", help="a config file, or its name in configs/")
+    parser.add_argument("--size", default="small", help="small or full (default: small)")
+
+
+def _run(parser: argparse.ArgumentParser, which: bool = False, reading: bool = False) -> None:
+    parser.add_argument("path", type=Path, metavar="RUN", help="a run directory")
+    if which:
+        parser.add_argument(
+            "--which", default="best", help="checkpoint: best, latest or a step (default: best)"
+        )
+    if reading:
+        parser.add_argument("--reading", help="how vectors are read: embedding, embedding-2, context, ...")
+
+
+def _open(arguments: argparse.Namespace) -> Any:
+    from odeembed.runs import Run
+
+    return Run.open(arguments.path, int(arguments.which) if arguments.which.isdigit() else arguments.which)
+
+
+def _experiment(arguments: argparse.Namespace, settings: Sequence[str]) -> Any:
+    from odeembed.experiment import load_config, override
+
+    seed = [] if arguments.seed is None else ["--seed", str(arguments.seed)]
+    return override(load_config(arguments.config, arguments.size), [*settings, *seed])
+
+
+def _train(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
+    from odeembed import runs
+    from odeembed.experiment import find_config
+
+    config, experiment = find_config(arguments.config).stem, _experiment(arguments, settings)
+    path = arguments.run or Path(f"runs/{config}-{arguments.size}-seed{experiment.seed}")
+    ended = runs.train(experiment, path, config=config, size=arguments.size, overrides=settings)
+    return _ended(ended, path)
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    from odeembed import runs
+
+    return _ended(runs.resume(arguments.path), arguments.path)
+
+
+def _ended(result: Mapping[str, Any] | None, path: Path) -> int:
+    if result is None:
+        print(f"odeembed: stopped and saved. Continue with: odeembed resume {path}", file=sys.stderr)
+        return STOPPED
+    _print_numbers(
+        {name: value for name, value in result["metrics"].items() if not name.startswith("valid/")}
+    )
+    print(f"The run, its checkpoints and result.json are in {path}")
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    solver = {name: getattr(arguments, name) for name in ("rtol", "atol", "steps", "solver")}
+    solver = {name: value for name, value in solver.items() if value is not None}
+    run = _open(arguments)
+    _print_numbers(run.evaluate(arguments.split, **solver))
+    if arguments.scores:
+        _print_numbers(run.scores(**solver))
+    return 0
+
+
+def _neighbors(arguments: argparse.Namespace) -> int:
+    vectors = _open(arguments).vectors(arguments.reading)
+    for word in arguments.words:
+        found = vectors.neighbors(word, arguments.k, arguments.min_count)
+        print(f"{word}: " + ", ".join(f"{near} {cosine:.3f}" for near, cosine in found))
+    return 0
+
+
+def _infill(arguments: argparse.Namespace) -> int:
+    run = _open(arguments)
+    for sentence in sys.stdin if arguments.sentence == "-" else [arguments.sentence]:
+        filled = run.infill(sentence.rstrip("\n"), arguments.k)
+        for number, candidates in enumerate(filled.candidates, 1):
+            print(f"gap {number}: " + ", ".join(f"{word} {chance:.3f}" for word, chance in candidates))
+        print(filled.text)
+    return 0
+
+
+def _embed(arguments: argparse.Namespace) -> int:
+    run = _open(arguments)
+    if arguments.output is None:
+        for vector in run.embed(sys.stdin):
+            print(" ".join(f"{number:.7g}" for number in vector.tolist()))
+        return 0
+    import numpy as np
+
+    matrix = np.stack(list(run.embed(sys.stdin)))
+    np.save(arguments.output, matrix, allow_pickle=False)
+    print(f"{matrix.shape[0]} vectors of {matrix.shape[1]} numbers in {arguments.output}")
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from odeembed.export import export
+
+    name = "projector" if arguments.format == "projector" else "vectors"
+    vectors = _open(arguments).vectors(arguments.reading)
+    done = export(vectors, arguments.output or arguments.path / name, arguments.format)
+    print(f"{done.words} vectors, read back and equal, in {done.path}")
+    if done.escaped:
+        print(
+            f"{done.escaped} words hold white space or backslashes and were escaped (odeembed.export.unescape)."
+        )
+    return 0
+
+
+def _plot(arguments: argparse.Namespace) -> int:
+    print("\n".join(map(str, _open(arguments).plot())))
+    return 0
+
+
+def _data(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
+    from odeembed.data import prepare
+
+    experiment = _experiment(arguments, settings)
+    _print_numbers(prepare.inspect(prepare.prepare(experiment.data, experiment.seed)))
+    return 0
+
+
+def _publish(arguments: argparse.Namespace) -> int:
+    from odeembed import runs
+
+    print(runs.publish(arguments.path, arguments.results, arguments.name))
+    return 0
+
+
+def _reproduce(arguments: argparse.Namespace) -> int:
+    from odeembed import runs
+
+    compared = runs.reproduce(arguments.result, arguments.run, arguments.tolerance)
+    if compared is None:
+        return _ended(None, arguments.run or runs.reproduction_path(arguments.result))
+    for line in compared:
+        verdict = "ok  " if line.within else "FAIL"
+        print(f"{verdict} {line.name}: {line.again:.6g}, recorded {line.recorded:.6g} +- {line.allowed:.2g}")
+    return 0 if all(line.within for line in compared) else 1
+
+
+def _tables(arguments: argparse.Namespace) -> int:
+    from odeembed import results
+
+    return results.main(["--check"] if arguments.check else [])
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from odeembed import doctor
+
+    checks = doctor.examine()
+    for check in checks:
+        print(f"{'pass' if check.passed else 'FAIL'}  {check.name}: {check.text}", flush=True)
+    failed = sum(not check.passed for check in checks)
+    print(f"{failed} of {len(checks)} checks failed" if failed else f"all {len(checks)} checks passed")
+    return 1 if failed else 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from odeembed import runs
+
+    return _ended(None, arguments.run) if runs.demo(arguments.run) is None else 0
+
+
+def _print_numbers(numbers: Mapping[str, Any]) -> None:
+    shown = {name: value for name, value in numbers.items() if value is not None and value == value}  # no NaN
+    width = max(map(len, shown), default=0)
+    for name, value in shown.items():
+        print(f"{name:<{width}}  {value:.5g}" if isinstance(value, float) else f"{name:<{width}}  {value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

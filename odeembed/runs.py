@@ -1,0 +1,475 @@
+"""Runs: a directory is a run; every verb of the command line as a plain function, for programs and notebooks."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from odeembed import mean
+from odeembed.batch import Batch
+from odeembed.data.vocabulary import Vocabulary, load_vocabulary
+from odeembed.errors import ConfigError, MissingFileError, RunError
+from odeembed.evaluate.masked import evaluate_split
+from odeembed.evaluate.vectors import WordVectors, readings
+from odeembed.experiment import (
+    Experiment,
+    check,
+    differences,
+    fingerprint,
+    from_json,
+    replace_nodes,
+    to_json,
+)
+from odeembed.solve.config import SolveConfig
+from odeembed.train.checkpoint import Checkpoints, Which
+from odeembed.train.loop import Outcome
+from odeembed.train.loop import train as train_loop
+
+EXPERIMENT, RESULT, VOCABULARY = "experiment.json", "result.json", "vocabulary"
+_PACKAGES = ("jax", "jaxlib", "flax", "diffrax", "optax", "orbax-checkpoint", "numpy", "sentencepiece")
+_COMPARED = ("nll", "accuracy", "top10")
+
+
+class Plan(NamedTuple):
+    """What experiment.json holds: the experiment, and where it came from.
+
+    Attributes:
+      config: name of the config file; size: which of its experiments; overrides: settings changed on the way.
+    """
+
+    experiment: Experiment
+    config: str = "notebook"
+    size: str = "small"
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A trained run, opened. Only `dataset`, and what needs it, touches the corpus.
+
+    Attributes:
+      path: its directory.
+      experiment: as read from its JSON.
+      vocabulary: as saved with it.
+      model: the experiment's, for this vocabulary.
+      params: of the checkpoint opened, their moving average when one was kept.
+      step: that the checkpoint was saved after.
+    """
+
+    path: Path
+    experiment: Experiment
+    vocabulary: Vocabulary
+    model: nn.Module
+    params: Any
+    step: int
+
+    @classmethod
+    def open(cls, path: Path | str, which: Which = "best") -> "Run":
+        """Opens a checkpoint of a run: the best, the latest, or that of a step.
+
+        Raises:
+          RunError: not a run directory; CheckpointError: no such checkpoint.
+        """
+        path = Path(path)
+        experiment = read_plan(path).experiment
+        vocabulary = load_vocabulary(path / VOCABULARY)
+        step, params = Checkpoints(path).restore_params(which)
+        return cls(path, experiment, vocabulary, _specialise(experiment.model, vocabulary), params, step)
+
+    @cached_property
+    def dataset(self) -> Any:
+        """The corpus, prepared again where its cache is gone."""
+        return _open_data(self.experiment)
+
+    def with_solver(self, **settings: Any) -> "Run":
+        """The same parameters under other settings of `SolveConfig`; rtol or atol make the steps adaptive.
+
+        Raises:
+          ConfigError: the model solves nothing, or the settings do not go together.
+        """
+        if not settings:
+            return self
+        if "steps" not in settings and {"rtol", "atol"} & settings.keys():
+            settings |= {"steps": None}
+        found = []
+
+        def change(config: SolveConfig) -> SolveConfig:
+            found.append(config)
+            return check(replace(config, adjoint="recursive", **settings))
+
+        model = replace_nodes(self.model, SolveConfig, change)
+        if not found:
+            raise ConfigError(
+                f"the model of {self.path} solves no equation, so {', '.join(settings)} cannot be set."
+            )
+        return replace(self, model=model)
+
+    def evaluate(self, split: str = "test") -> dict[str, float]:
+        """Held-out metrics of a split, each example counted once, and what a sentence costs.
+
+        `sentences_per_second` and `milliseconds` are measured on one pass of the model over batches as in training.
+        """
+        batches = list(self.dataset.evaluation(split))
+        key = jax.random.key(self.experiment.seed)
+        found = mean.summarise(
+            evaluate_split(self.model, self.params, self.experiment.objective, batches, key)
+        )
+        return found | {"milliseconds": 1e3 * _seconds_a_sentence(self.model, self.params, batches)}
+
+    def score(self) -> dict[str, float]:
+        """The experiment's own scores."""
+        return {name: value for score in self.experiment.scores for name, value in score(self).items()}
+
+    def vectors(self, reading: str | None = None) -> WordVectors:
+        """Word vectors, read as "embedding", "embedding-2", "context", ...; by default the embedding.
+
+        Raises:
+          ConfigError: no such reading.
+        """
+        name = reading or "embedding"
+        dataset = None if name.split("-")[0] == "embedding" else self.dataset
+        found = readings(self.model, self.params, self.vocabulary, dataset)
+        if name not in found:
+            raise ConfigError(f"no reading {name!r}. Use one of {', '.join(found)}.")
+        return found[name]
+
+
+def train(
+    experiment: Experiment,
+    path: Path | str,
+    *,
+    config: str = "notebook",
+    size: str = "small",
+    overrides: Sequence[str] = (),
+    report: Callable[[Mapping[str, Any]], object] | None = None,
+) -> dict[str, Any] | None:
+    """Trains an experiment in a new run directory and returns its result; None when a signal stopped it.
+
+    Raises:
+      RunError: the directory holds something else, or this experiment already.
+      ConfigError, DataError, TrainingError: see `odeembed.train.loop.train`.
+    """
+    path = Path(path)
+    plan = Plan(_settled(experiment), config, size, tuple(overrides))
+    text = json.dumps(_plan_to_json(plan), indent=1) + "\n"  # before anything is written: it may be refused
+    _refuse_other(path, plan)
+    dataset = _open_data(plan.experiment)
+    path.mkdir(parents=True, exist_ok=True)
+    _write(path / EXPERIMENT, text)
+    return _run(plan, path, dataset, report, resume=False)
+
+
+def resume(
+    path: Path | str, report: Callable[[Mapping[str, Any]], object] | None = None
+) -> dict[str, Any] | None:
+    """Continues an unfinished run as if it had never stopped; of a finished one it returns the result.
+
+    Raises:
+      RunError: not a run directory; CheckpointError: damaged checkpoints; ConfigError: the data has changed.
+    """
+    path = Path(path)
+    plan = read_plan(path)
+    if (path / RESULT).exists():
+        return read_result(path / RESULT)
+    return _run(plan, path, _open_data(plan.experiment), report, resume=True)
+
+
+def read_plan(path: Path | str) -> Plan:
+    """Reads experiment.json of a run directory, which can only name this package's own classes.
+
+    Raises:
+      RunError: there is none, or it is not what this version writes.
+    """
+    file = Path(path) / EXPERIMENT
+    if not file.exists():
+        raise RunError(
+            f"{path} is not a run directory: {file} is missing. Name one that odeembed train wrote."
+        )
+    try:
+        found = json.loads(file.read_text("utf-8"))
+        plan = Plan(from_json(found["experiment"]), found["config"], found["size"], tuple(found["overrides"]))
+    except ConfigError as error:
+        raise RunError(f"{file}: {error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{file} is damaged: {type(error).__name__}: {error}. Restore it, or train again."
+        ) from error
+    if not isinstance(plan.experiment, Experiment):
+        raise RunError(f"{file} holds no Experiment. Restore it, or train again.")
+    return plan
+
+
+def read_result(file: Path | str) -> dict[str, Any]:
+    """Reads a result.json.
+
+    Raises:
+      MissingFileError: no such file; RunError: not a result.
+    """
+    file = Path(file)
+    if not file.exists():
+        raise MissingFileError(
+            f"no result {file}. Finish the run with odeembed resume, or name a file of results/."
+        )
+    try:
+        found = json.loads(file.read_text("utf-8"))
+        if isinstance(found["metrics"], dict) and isinstance(found["experiment"], dict):
+            return found
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise RunError(f"{file} is not a result of odeembed. Name a result.json, or a file of results/.")
+
+
+def publish(path: Path | str, results: Path | str = "results", name: str | None = None) -> Path:
+    """Copies a finished run's result to results/<config>-<size>-seed<k>.json and returns that path.
+
+    Raises:
+      RunError: no result yet, or settings were overridden and no `name` tells what the run is.
+    """
+    path = Path(path)
+    plan = read_plan(path)
+    if not (path / RESULT).exists():
+        raise RunError(f"{path} has no result yet. Finish it with: odeembed resume {path}")
+    result = read_result(path / RESULT)
+    if plan.overrides and name is None:
+        changed = " ".join(plan.overrides)
+        raise RunError(
+            f"{path} is not {plan.config}-{plan.size} as configured but with {changed}. Give it a --name."
+        )
+    stem = name or f"{plan.config}-{plan.size}-seed{plan.experiment.seed}"
+    target = Path(results) / f"{stem}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _write(target, json.dumps(result, indent=1, allow_nan=False) + "\n")
+    return target
+
+
+class Compared(NamedTuple):
+    """A metric measured again, beside the recorded one and the difference allowed."""
+
+    name: str
+    again: float
+    recorded: float
+    allowed: float
+
+    @property
+    def within(self) -> bool:
+        """Whether the difference is allowed; a NaN never is."""
+        return abs(self.again - self.recorded) <= self.allowed
+
+
+def reproduce(
+    result: Path | str, path: Path | str | None = None, tolerance: float = 0.02
+) -> list[Compared] | None:
+    """Runs a published result's experiment again and compares; None when a signal stopped it.
+
+    A difference is allowed up to the spread (largest less smallest) over the seeds published beside it, and in any case
+    up to `tolerance` times the recorded value. A reproduction that was stopped is continued.
+
+    Args:
+      path: run directory; by default runs/reproduce-<name of the result>.
+    """
+    recorded = read_result(result)
+    path = Path(path) if path is not None else reproduction_path(result)
+    experiment = from_json(recorded["experiment"])
+    if (path / EXPERIMENT).exists() and read_plan(path).experiment == experiment:
+        again = resume(path)
+    else:
+        again = train(experiment, path, config=recorded["config"], size=recorded["size"])
+    return None if again is None else compare(recorded, again, _siblings(Path(result), recorded), tolerance)
+
+
+def reproduction_path(result: Path | str) -> Path:
+    """Where `reproduce` runs by default."""
+    return Path("runs") / f"reproduce-{Path(result).stem}"
+
+
+def compare(
+    recorded: Mapping[str, Any],
+    again: Mapping[str, Any],
+    siblings: Iterable[Mapping[str, Any]],
+    tolerance: float,
+) -> list[Compared]:
+    """Compares two results' held-out metrics and scores; `siblings` are the same experiment's results for all seeds."""
+    siblings = list(siblings)
+    compared = []
+    for name, value in recorded["metrics"].items():
+        if not (name in _COMPARED or name.split("/")[0] in _score_names(recorded)) or value is None:
+            continue
+        seeds = [found["metrics"].get(name) for found in siblings]
+        seeds = [found for found in seeds if found is not None] or [value]
+        allowed = max(max(seeds) - min(seeds), tolerance * abs(value))
+        found = again["metrics"].get(name)
+        compared.append(Compared(name, float("nan") if found is None else found, value, allowed))
+    return compared
+
+
+def _score_names(result: Mapping[str, Any]) -> set[str]:
+    return {name.split("/")[0] for name in result["metrics"]} - {"solver", "valid", *_COMPARED, "perplexity"}
+
+
+def _siblings(file: Path, recorded: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for other in sorted(file.parent.glob("*.json")):
+        found = read_result(other)
+        if found["fingerprint"] == recorded["fingerprint"]:
+            yield found
+
+
+def _run(
+    plan: Plan, path: Path, dataset: Any, report: Callable[[Mapping[str, Any]], object] | None, resume: bool
+) -> dict[str, Any] | None:
+    dataset.vocabulary.save(path / VOCABULARY)
+    outcome = train_loop(plan.experiment, dataset, path, resume=resume, report=report)
+    if outcome.stopped == "signal":
+        return None
+    run = Run.open(path)
+    run.__dict__["dataset"] = dataset  # it is open already
+    result = _result(plan, run, outcome)
+    _write(path / RESULT, json.dumps(result, indent=1, allow_nan=False) + "\n")
+    return result
+
+
+def _result(plan: Plan, run: Run, outcome: Outcome) -> dict[str, Any]:
+    start = time.perf_counter()
+    valid = {f"valid/{name}": value for name, value in outcome.metrics.items()}
+    metrics = run.evaluate() | valid | run.score()
+    commit, clean = _commit()
+    return {
+        "config": plan.config,
+        "size": plan.size,
+        "seed": plan.experiment.seed,
+        "overrides": list(plan.overrides),
+        "fingerprint": fingerprint(plan.experiment),
+        "experiment": to_json(plan.experiment),
+        "commit": commit,
+        "clean": clean,
+        "versions": _versions(),
+        "device": _device(),
+        "steps": outcome.steps,
+        "best_step": run.step,
+        "stopped": outcome.stopped,
+        "seconds": outcome.total_seconds,
+        "score_seconds": time.perf_counter() - start,
+        "time": dict(outcome.time),
+        "tokens": outcome.tokens,
+        "tokens_per_second": outcome.tokens / max(outcome.total_seconds, 1e-9),
+        "parameters": _parameters(run.params),
+        "memory": {
+            "peak_bytes": outcome.peak_memory_bytes,
+            "device_bytes": outcome.device_memory_bytes,
+            "step_bytes": outcome.step_bytes,
+        },
+        "metrics": {name: value if np.isfinite(value) else None for name, value in metrics.items()},
+    }
+
+
+def _parameters(params: Any) -> dict[str, int]:
+    """How many numbers are learned: in all, and beside the table of embeddings."""
+    sizes = {name: sum(leaf.size for leaf in jax.tree.leaves(part)) for name, part in params.items()}
+    return {"total": sum(sizes.values()), "body": sizes.get("body", 0)}
+
+
+def _versions() -> dict[str, str]:
+    from odeembed import __version__
+
+    found = {"odeembed": __version__, "python": platform.python_version()}
+    return found | {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def _device() -> dict[str, Any]:
+    devices = jax.devices()
+    kind = devices[0].device_kind
+    return {"platform": devices[0].platform, "kind": kind, "count": len(devices), "cores": os.cpu_count()}
+
+
+def _commit() -> tuple[str | None, bool | None]:
+    """The commit of the checkout this package runs from and whether it is clean; None where it is not a checkout."""
+    folder = Path(__file__).parent
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", folder, *words], capture_output=True, text=True, check=True, timeout=30
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    if (
+        git("ls-files", "--error-unmatch", "__init__.py") is None
+    ):  # a package installed below some other checkout
+        return None, None
+    changes = git("status", "--porcelain", "--", str(folder.parent))
+    return git("rev-parse", "HEAD"), None if changes is None else changes == ""
+
+
+def _seconds_a_sentence(model: nn.Module, params: Any, batches: Sequence[Batch]) -> float:
+    forward = jax.jit(lambda params, batch: model.apply({"params": params}, batch))
+    for batch in {batch.mask.shape: batch for batch in batches}.values():
+        jax.block_until_ready(forward(params, batch))
+    start = time.perf_counter()
+    for batch in batches:
+        jax.block_until_ready(forward(params, batch))
+    sentences = sum(int((np.asarray(batch.index) >= 0).sum()) for batch in batches)
+    return (time.perf_counter() - start) / max(sentences, 1)
+
+
+def _refuse_other(path: Path, plan: Plan) -> None:
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not (path / EXPERIMENT).exists():
+        raise RunError(
+            f"{path} exists and is not a run directory. Choose another one with --run, or empty it."
+        )
+    with Checkpoints(path, write=True) as checkpoints:  # refused while another process trains there
+        if not checkpoints.steps() and not checkpoints.damaged:
+            return  # nothing was trained that could be lost: a mistake in the config, mended since
+    changed = differences(read_plan(path).experiment, plan.experiment)
+    if changed:
+        shown = "; ".join(changed[:5]) + (f"; and {len(changed) - 5} more" if len(changed) > 5 else "")
+        raise RunError(
+            f"{path} already holds another experiment ({shown}). Choose a new directory with --run."
+        )
+    if (path / RESULT).exists():
+        raise RunError(
+            f"{path} already holds this run, finished. See odeembed evaluate {path}, or use another --seed."
+        )
+    raise RunError(f"{path} already holds this run, unfinished. Continue it with: odeembed resume {path}")
+
+
+def _settled(experiment: Experiment) -> Experiment:
+    """The experiment with standard input replaced by a copy that can be opened again."""
+    settled = getattr(experiment.data, "settled", None)
+    return replace(experiment, data=settled()) if settled else experiment
+
+
+def _open_data(experiment: Experiment) -> Any:
+    return experiment.data.open(
+        experiment.seed, progress=lambda text: print(text, file=sys.stderr, flush=True)
+    )
+
+
+def _specialise(model: nn.Module, vocabulary: Vocabulary) -> nn.Module:
+    return model.clone(vocab_size=vocabulary.size) if hasattr(model, "vocab_size") else model
+
+
+def _plan_to_json(plan: Plan) -> dict[str, Any]:
+    facts = {"config": plan.config, "size": plan.size, "overrides": list(plan.overrides)}
+    return facts | {"experiment": to_json(plan.experiment)}
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, "utf-8")
+    os.replace(part, path)
