@@ -1,0 +1,105 @@
+# make demo       train a small model on English, look at its words, fill a gap (at most 10 minutes on two cores)
+# make test       the tests
+# make check      all that is checked before a change lands, on this machine's Python: lint types test notebooks
+# make lint | types | notebooks      one of those alone
+# make lowest     the tests with the oldest versions of the dependencies that are admitted
+# make newest     the tests with the newest ones (jax above 0.10 needs Python 3.12)
+# make tables     fill the tables of the README from results/
+# make lock       resolve the dependencies anew into requirements/
+# make clean      remove what these commands made, runs excepted
+#
+# PYTHON=...      another Python, 3.11 to 3.13                VENV=...    another place for the environment
+# ARGS=...        goes to pytest or to the demo, e.g. make test ARGS="-k gru -x"
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# The corpora that the larger configs and some tests read lie beside the checkout, where there are any.
+ifneq ($(wildcard ../shared/data),)
+export ODEEMBED_DATA ?= $(abspath ../shared/data)
+endif
+
+.PHONY: help setup demo test check lint types notebooks lowest newest tables lock clean
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+# $(call install,LOCK): every file comes from a lock and is checked against its hash, the tools that build included.
+PACKAGE := pyproject.toml setup.cfg requirements/build.txt
+PIP := -m pip --disable-pip-version-check --quiet --no-input install --no-build-isolation
+define install
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit(f"odeembed needs Python 3.11 to 3.13; \
+	got {sys.version.split()[0]} from $(PYTHON). Name another one: make PYTHON=python3.12 ...")'
+	@test -x $(@D)/bin/python || { echo "== a virtual environment in $(@D)"; $(PYTHON) -m venv $(@D); }
+	@echo "== installing requirements/$(1).txt (a minute or two, once)"
+	@$(@D)/bin/python $(PIP) --require-hashes --requirement requirements/build.txt
+	@$(@D)/bin/python $(PIP) --require-hashes --requirement requirements/$(1).txt
+	@$(@D)/bin/python $(PIP) --no-deps --editable .
+	@touch $@
+endef
+
+$(VENV)/.run: $(PACKAGE) requirements/run.txt
+	$(call install,run)
+$(VENV)/.dev: $(PACKAGE) requirements/dev.txt
+	$(call install,dev)
+	@touch $(@D)/.run
+$(VENV)-lowest/.lowest: $(PACKAGE) requirements/lowest.txt
+	$(call install,lowest)
+$(VENV)-newest/.newest: PYTHON = $(NEWEST_PYTHON)
+$(VENV)-newest/.newest: $(PACKAGE) requirements/newest.txt
+	$(call install,newest)
+
+setup: $(VENV)/.dev
+
+demo: $(VENV)/.run
+	@$(VENV)/bin/odeembed demo $(ARGS)
+
+test: $(VENV)/.dev
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+check: lint types test notebooks
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+
+types: $(VENV)/.dev
+	$(VENV)/bin/basedpyright
+
+notebooks: $(VENV)/.dev
+	JAX_PLATFORMS=cpu $(VENV)/bin/jupyter execute --timeout=600 notebooks/*.ipynb
+
+lowest: $(VENV)-lowest/.lowest
+	$(VENV)-lowest/bin/python -m pytest -m "not slow" $(ARGS)
+
+# A version manager's stand-in for a Python that is not there answers to its name too, so each is asked to run.
+NEWEST_PYTHON ?= $(firstword $(foreach python,python3.12 python3.13 $(wildcard ~/.pyenv/versions/3.1[23].*/bin/python), \
+	$(shell $(python) -c 'print("$(python)")' 2>/dev/null)))
+newest:
+	@if [ -z "$(NEWEST_PYTHON)" ]; then echo "== no Python 3.12 here: the newest versions are not tested"; else \
+	$(MAKE) --no-print-directory $(VENV)-newest/.newest && \
+	$(VENV)-newest/bin/python -m pytest -m "not slow" $(ARGS); fi
+
+tables: $(VENV)/.run
+	$(VENV)/bin/python -m odeembed.results
+
+COMPILE := pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
+	--no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+EXTRAS := --extra export --extra notebook --extra tensorboard --extra dev
+lock: $(VENV)/.dev $(VENV)-newest/.newest
+	@$(VENV)/bin/python -c 'import sys; sys.version_info[:2] == (3, 11) or sys.exit("The locks are made with Python 3.11.")'
+	$(VENV)/bin/$(COMPILE) --output-file requirements/build.txt requirements/build.in
+	$(VENV)/bin/$(COMPILE) --output-file requirements/run.txt pyproject.toml
+	$(VENV)/bin/$(COMPILE) --output-file requirements/dev.txt $(EXTRAS) \
+		--constraint requirements/build.txt --constraint requirements/run.txt pyproject.toml
+	$(VENV)/bin/$(COMPILE) --output-file requirements/lowest.txt requirements/lowest.in
+	$(VENV)-newest/bin/$(COMPILE) --output-file requirements/newest.txt $(EXTRAS) \
+		--constraint requirements/build.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest build dist odeembed.egg-info .pytest_cache .ruff_cache .hypothesis
