@@ -1,0 +1,313 @@
+"""The tables of the README and of docs/, generated from results/ and benchmarks/results/ and from nothing else.
+
+A table stands between `<!-- table: NAME -->` and `<!-- end table -->`; `python -m odeembed.results` fills them all.
+"""
+
+import json
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from odeembed.errors import DataError
+
+Result = Mapping[str, Any]
+GAPS = (1, 2, 4, 8)
+_BASELINES = {"word2vec": "word2vec (gensim)", "fasttext": "fastText (gensim)"}
+_MARKED = re.compile(
+    r"(<!-- table: (?P<name>[\w-]+) -->\n)(?P<table>.*?)(?P<end><!-- end table -->)", re.DOTALL
+)
+
+
+def tables(root: Path | str = ".") -> dict[str, str]:
+    """Every table there are results for, as Markdown, by name.
+
+    For each corpus: interpolation-, gaps-, shifts-, words- (vectors as they are), readings- (every reading tried),
+    differences-, analogies- and sentences-<corpus>. Runs that differ by their seed alone share a row: the mean, with
+    half the distance between the largest and the smallest after a ±.
+
+    Args:
+      root: the checkout.
+
+    Raises:
+      DataError: a result that cannot be read, or runs under one name that are not of one experiment.
+    """
+    runs, baselines, comparisons = _read(Path(root))
+    found: dict[str, str] = {}
+    for corpus in sorted({_corpus(rows[0]) for rows in [*runs.values(), *baselines.values()]}):
+        ours = {name: rows for name, rows in runs.items() if _corpus(rows[0]) == corpus}
+        theirs = {name: rows for name, rows in baselines.items() if _corpus(rows[0]) == corpus}
+        drawn = {
+            "interpolation": _interpolation(ours),
+            "gaps": _gaps(ours),
+            "shifts": _shifts(ours),
+            "words": _words(theirs, ours, lambda reading: not re.search(r"-\d+$", reading)),
+            "readings": _words(theirs, ours, lambda reading: True),
+            "differences": _differences([row for row in comparisons if _corpus(row) == corpus]),
+            "analogies": _scores(ours, "analogy", "asked"),
+            "sentences": _scores(ours, "sts", "pairs"),
+        }
+        found |= {f"{name}-{corpus}": table for name, table in drawn.items() if table}
+    return found
+
+
+def update(path: Path | str, root: Path | str = ".") -> bool:
+    """Fills the tables of one file, and says whether that changed it.
+
+    Raises:
+      DataError: the file names a table that no result stands behind.
+    """
+    path = Path(path)
+    before = path.read_text(encoding="utf-8")
+    after = _filled(before, tables(root), path)
+    if after != before:
+        path.write_text(after, encoding="utf-8")
+    return after != before
+
+
+def check(path: Path | str, root: Path | str = ".") -> list[str]:
+    """Returns the names of the tables in one file that are not what the results say.
+
+    Raises:
+      DataError: the file names a table that no result stands behind.
+    """
+    text = Path(path).read_text(encoding="utf-8")
+    filled = _filled(text, tables(root), Path(path))
+    pairs = zip(_MARKED.finditer(text), _MARKED.finditer(filled), strict=True)
+    return [now["name"] for now, right in pairs if now["table"] != right["table"]]
+
+
+def _filled(text: str, known: Mapping[str, str], path: Path) -> str:
+    def fill(found: re.Match[str]) -> str:
+        if found["name"] not in known:
+            raise DataError(
+                f"{path} names the table {found['name']!r}, which no result stands behind; there are "
+                f"{', '.join(known) or 'none'}. Publish the runs first, or take the table out."
+            )
+        return found[1] + known[found["name"]] + found["end"]
+
+    return _MARKED.sub(fill, text)
+
+
+def _read(root: Path) -> tuple[dict[str, list[Result]], dict[str, list[Result]], list[Result]]:
+    """Runs by name without seed, gensim's vectors by corpus and model, and comparisons."""
+    runs: dict[str, list[Result]] = defaultdict(list)
+    for path in sorted((root / "results").glob("*.json")):
+        runs[re.sub(r"-seed\d+$", "", path.stem)].append(_load(path, "fingerprint"))
+    for name, rows in runs.items():
+        if len({row["fingerprint"] for row in rows}) > 1:
+            raise DataError(
+                f"the results {name}-seed*.json are of different experiments; expected seeds of one. "
+                "Run them all again, or publish the odd one under a name of its own."
+            )
+    baselines: dict[str, list[Result]] = defaultdict(list)
+    comparisons: list[Result] = []
+    for path in sorted((root / "benchmarks" / "results").glob("*.json")):
+        result = _load(path, "kind")
+        if result["kind"] == "word_vectors":
+            baselines[f"{result['corpus']}-{result['model']}"].append(result)
+        elif result["kind"] == "word_vectors_comparison":
+            comparisons.append(result)
+    return dict(runs), dict(baselines), comparisons
+
+
+def _load(path: Path, needed: str) -> Result:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        found[needed]
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{path} is not a result: no JSON with {needed!r}. Publish the run again.") from None
+    return found
+
+
+def _corpus(result: Result) -> str:
+    """The first word of the config's name; gensim's results say it."""
+    return result.get("corpus") or result["config"].split("_")[0]
+
+
+def _interpolation(runs: Mapping[str, Sequence[Result]]) -> str:
+    header = (
+        "model | parameters (body) | steps | tokens | perplexity | accuracy | top 10 | training memory | device | "
+        "wall time | seeds"
+    )
+    rows = []
+    for name, seeds in runs.items():
+        if _value(seeds[0], "nll") is None:
+            continue
+        first = seeds[0]
+        quality = [
+            _mean([_value(row, key) for row in seeds], digits)
+            for key, digits in (("perplexity", 1), ("accuracy", 3), ("top10", 3))
+        ]
+        parameters = f"{_short(first['parameters']['total'])} ({_short(first['parameters']['body'])})"
+        memory = _mean([row["memory"]["step_bytes"] / 2**20 for row in seeds], 0, spread=False)
+        minutes = _mean([row["seconds"] / 60 for row in seeds], 0, spread=False)
+        device = f"{first['device']['count']} x {first['device']['kind']}"
+        rows.append(
+            [
+                _label(name),
+                parameters,
+                f"{first['steps']:,}",
+                _short(first["tokens"]),
+                *quality,
+                f"{memory} MiB",
+                device,
+                f"{minutes} min",
+                len(seeds),
+            ]
+        )
+    return _markdown(header, rows)
+
+
+def _gaps(runs: Mapping[str, Sequence[Result]]) -> str:
+    columns = [(f"perplexity/gap{gap}", 1) for gap in GAPS] + [(f"accuracy/gap{gap}", 3) for gap in GAPS]
+    header = " | ".join(
+        ["model", *(f"perplexity, gap {gap}" for gap in GAPS), *(f"accuracy, gap {gap}" for gap in GAPS)]
+    )
+    return _markdown(header, _metric_rows(runs, columns))
+
+
+def _shifts(runs: Mapping[str, Sequence[Result]]) -> str:
+    """Accuracy of hidden tokens read beside their time."""
+    shifts = {
+        float(key.removeprefix("accuracy/shift"))
+        for rows in runs.values()
+        for key in rows[0]["metrics"]
+        if key.startswith("accuracy/shift")
+    }
+    columns = [(f"accuracy/shift{shift:+g}", 3) for shift in sorted(shifts)]
+    middle = sum(shift < 0 for shift in shifts)
+    columns.insert(middle, ("accuracy", 3))
+    names = [f"t {shift:+g}" for shift in sorted(shifts)]
+    names.insert(middle, "t")
+    measured = {
+        name: rows for name, rows in runs.items() if len(columns) > 1 and columns[0][0] in rows[0]["metrics"]
+    }
+    return _markdown(" | ".join(["model", *names]), _metric_rows(measured, columns))
+
+
+def _words(
+    baselines: Mapping[str, Sequence[Result]],
+    runs: Mapping[str, Sequence[Result]],
+    shown: Callable[[str], bool],
+) -> str:
+    """Spearman correlations, a column a set with the number of its pairs, a row a model and reading."""
+    everyone = [*((_BASELINES[rows[0]["model"]], rows) for rows in baselines.values())]
+    everyone += [(_label(name), rows) for name, rows in runs.items()]
+    scored = [(label, rows) for label, rows in everyone if _sets(rows[0])]
+    if not scored:
+        return ""
+    sets = list(dict.fromkeys(name for _, rows in scored for name in _sets(rows[0])))
+    pairs = {name: _value(rows[0], f"wordsim/{name}/pairs") for _, rows in scored for name in _sets(rows[0])}
+    header = " | ".join(
+        ["model", "reading", *(f"{name} ({pairs[name]:.0f})" for name in sets), "unknown pairs", "seeds"]
+    )
+    rows = []
+    for label, seeds in scored:
+        for reading in filter(shown, _readings(seeds[0])):
+            keys = [f"wordsim/{name}/{reading}" for name in sets]
+            values = [_mean([_value(row, key) for row in seeds], 3) for key in keys]
+            unknown = " / ".join(
+                _mean([_value(row, f"{key}/oov") for row in seeds], 0, spread=False) for key in keys
+            )
+            rows.append([label, reading, *values, unknown, len(seeds)])
+    return _markdown(header, rows)
+
+
+def _sets(result: Result) -> list[str]:
+    return [key.split("/")[1] for key in result["metrics"] if re.fullmatch(r"wordsim/[^/]+/pairs", key)]
+
+
+def _readings(result: Result) -> list[str]:
+    found = (re.fullmatch(r"wordsim/[^/]+/([^/]+)/oov", key) for key in result["metrics"])
+    return list(dict.fromkeys(match[1] for match in found if match))
+
+
+def _differences(comparisons: Iterable[Result]) -> str:
+    """Differences to gensim's vectors of the same seed, with 95 % intervals of the paired bootstrap."""
+    cells: dict[tuple[str, int, str, str], dict[str, str]] = defaultdict(dict)
+    for result in comparisons:
+        for row in result["rows"]:
+            if not row["baseline"].endswith(f"-seed{result['seed']}"):
+                continue
+            baseline = _BASELINES[row["baseline"].split("-")[1]]
+            label = _label(f"{result['config']}-{result['size']}")
+            cell = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+            cells[label, result["seed"], row["reading"], baseline][row["set"]] = cell
+    sets = list(dict.fromkeys(name for row in cells.values() for name in row))
+    header = " | ".join(["model", "seed", "reading", "less", *sets])
+    return _markdown(header, [[*key, *(row.get(name, "") for name in sets)] for key, row in cells.items()])
+
+
+def _scores(runs: Mapping[str, Sequence[Result]], prefix: str, count: str) -> str:
+    """Scores `<prefix>/...` with a row each, and a column each model."""
+    scored = {
+        name: rows
+        for name, rows in runs.items()
+        if any(key.startswith(prefix + "/") for key in rows[0]["metrics"])
+    }
+    keys = dict.fromkeys(
+        key for rows in scored.values() for key in rows[0]["metrics"] if key.startswith(prefix + "/")
+    )
+    whole = (count, "skipped", "unknown", "cut")
+    rows = []
+    for key in keys:
+        digits = 0 if key.rsplit("/", 1)[1] in whole else 3
+        values = [_mean([_value(row, key) for row in seeds], digits) for seeds in scored.values()]
+        rows.append([key.removeprefix(prefix + "/").replace("/", ", "), *values])
+    return _markdown(" | ".join(["score", *map(_label, scored)]), rows)
+
+
+def _metric_rows(runs: Mapping[str, Sequence[Result]], columns: Sequence[tuple[str, int]]) -> list[list[Any]]:
+    return [
+        [_label(name), *(_mean([_value(row, key) for row in seeds], digits) for key, digits in columns)]
+        for name, seeds in runs.items()
+        if any(_value(seeds[0], key) is not None for key, _ in columns)
+    ]
+
+
+def _value(result: Result, key: str) -> float | int | None:
+    return result["metrics"].get(key)
+
+
+def _mean(values: Sequence[float | int | None], digits: int, spread: bool = True) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "–"
+    text = f"{sum(known) / len(known):,.{digits}f}"
+    half = (max(known) - min(known)) / 2
+    return f"{text} ± {half:.{digits}f}" if spread and len(known) > 1 else text
+
+
+def _label(name: str) -> str:
+    """wikitext2_jump-full -> jump, full."""
+    return name.partition("_")[2].replace("-", ", ").replace("_", " ") or name
+
+
+def _short(number: float | int) -> str:
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {letter}"
+    return f"{number:.0f}"
+
+
+def _markdown(header: str, rows: Sequence[Sequence[Any]]) -> str:
+    if not rows:
+        return ""
+    columns = header.split(" | ")
+    lines = [columns, ["---"] * len(columns), *([str(cell) for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def main(paths: Sequence[str]) -> int:
+    """Fills the tables of the files named, by default README.md and docs/*.md."""
+    files = [Path(path) for path in paths] or [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
+    for file in files:
+        print(f"{file}: {'updated' if update(file) else 'up to date'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,157 @@
+"""Tables say what the results say; a table, row or config with no result behind it fails."""
+
+import json
+import re
+
+import pytest
+
+from odeembed.errors import DataError
+from odeembed.results import check, tables, update
+
+
+def make_run(folder, config, seed, **changes):
+    metrics = {"nll": 4.0, "perplexity": 50.0 + 10 * seed, "accuracy": 0.25, "top10": 0.5}
+    metrics |= {f"{name}/gap{gap}": gap + seed for gap in (1, 2, 4, 8) for name in ("perplexity", "accuracy")}
+    metrics |= {"accuracy/shift-0.5": 0.125, "accuracy/shift+0.5": None}
+    metrics |= {"wordsim/WS/pairs": 353.0, "wordsim/WS/embedding": 0.4, "wordsim/WS/embedding/oov": 7.0}
+    metrics |= {"wordsim/WS/embedding-1": 0.5, "wordsim/WS/embedding-1/oov": 7.0}
+    metrics |= {"sts/stsb-en-test/context/pearson": 0.61, "sts/stsb-en-test/pairs": 1379.0}
+    result = {
+        "config": config,
+        "size": "full",
+        "seed": seed,
+        "fingerprint": config,
+        "steps": 4000,
+        "tokens": 18_000_000,
+        "seconds": 1200.0,
+        "parameters": {"total": 3_456_000, "body": 400_000},
+        "memory": {"step_bytes": 64 * 2**20},
+        "device": {"kind": "cpu", "count": 1},
+        "metrics": metrics,
+    }
+    path = folder / "results" / f"{config}-full-seed{seed}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result | changes))
+
+
+def make_benchmarks(folder):
+    folder = folder / "benchmarks" / "results"
+    folder.mkdir(parents=True)
+    metrics = {"wordsim/WS/pairs": 353, "wordsim/WS/vectors": 0.641, "wordsim/WS/vectors/oov": 7}
+    baseline = {"kind": "word_vectors", "corpus": "wiki", "model": "word2vec", "seed": 0, "metrics": metrics}
+    (folder / "word_vectors-wiki-word2vec-seed0.json").write_text(json.dumps(baseline))
+    row = {"set": "WS", "reading": "embedding", "difference": -0.04, "low": -0.1, "high": 0.02}
+    rows = [row | {"baseline": f"wiki-word2vec-seed{seed}"} for seed in (0, 1)]
+    shared = {"kind": "word_vectors_comparison", "config": "wiki_jump", "size": "full", "seed": 0}
+    (folder / "word_vectors-comparison-wiki_jump-full-seed0.json").write_text(
+        json.dumps(shared | {"rows": rows})
+    )
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    for seed in (0, 1):
+        make_run(tmp_path, "wiki_jump", seed)
+    make_run(tmp_path, "wiki_gru", 0)
+    make_benchmarks(tmp_path)
+    return tmp_path
+
+
+def cells(table):
+    return [[cell.strip() for cell in line.strip("|\n").split("|")] for line in table.splitlines()]
+
+
+def test_seeds_share_a_row_with_their_mean_and_half_range(checkout):
+    header, _, gru, jump = cells(tables(checkout)["interpolation-wiki"])
+    found = dict(zip(header, jump, strict=True))
+    assert found["model"] == "jump, full"
+    assert (found["perplexity"], found["accuracy"]) == ("55.0 ± 5.0", "0.250 ± 0.000")
+    assert (found["parameters (body)"], found["tokens"], found["seeds"]) == ("3.46 M (400 k)", "18 M", "2")
+    assert (found["training memory"], found["wall time"]) == ("64 MiB", "20 min")
+    assert dict(zip(header, gru, strict=True))["perplexity"] == "50.0"
+
+
+def test_gaps_and_shifts(checkout):
+    _, _, gru, jump = cells(tables(checkout)["gaps-wiki"])
+    assert gru[1:] == ["1.0", "2.0", "4.0", "8.0", "1.000", "2.000", "4.000", "8.000"]
+    assert jump[1] == "1.5 ± 0.5"
+    header, _, gru, _ = cells(tables(checkout)["shifts-wiki"])
+    assert (header, gru) == (["model", "t -0.5", "t", "t +0.5"], ["gru, full", "0.125", "0.250", "–"])
+
+
+def test_words_stand_beside_gensims(checkout):
+    header, _, first, *rest = cells(tables(checkout)["words-wiki"])
+    assert header == ["model", "reading", "WS (353)", "unknown pairs", "seeds"]
+    assert first == ["word2vec (gensim)", "vectors", "0.641", "7", "1"]
+    assert rest[1] == ["jump, full", "embedding", "0.400 ± 0.000", "7", "2"]
+    assert any(row[1] == "embedding-1" for row in cells(tables(checkout)["readings-wiki"]))
+
+
+def test_differences_are_to_the_same_seed(checkout):
+    _, _, *rows = cells(tables(checkout)["differences-wiki"])
+    assert rows == [["jump, full", "0", "embedding", "word2vec (gensim)", "-0.040 [-0.100, +0.020]"]]
+
+
+def test_sentences_have_a_column_a_model(checkout):
+    header, _, *rows = cells(tables(checkout)["sentences-wiki"])
+    assert header == ["score", "gru, full", "jump, full"]
+    assert rows[0] == ["stsb-en-test, context, pearson", "0.610", "0.610 ± 0.000"]
+
+
+def test_a_file_is_filled_and_then_found_right(checkout):
+    page = checkout / "README.md"
+    page.write_text("Before\n\n<!-- table: gaps-wiki -->\nold\n<!-- end table -->\nAfter\n")
+    assert check(page, checkout) == ["gaps-wiki"]
+    assert update(page, checkout)
+    assert not update(page, checkout)
+    assert check(page, checkout) == []
+    text = page.read_text()
+    assert text.startswith("Before\n\n<!-- table: gaps-wiki -->\n| model |")
+    assert text.endswith("|\n<!-- end table -->\nAfter\n")
+    make_run(checkout, "wiki_gru", 1)
+    assert check(page, checkout) == ["gaps-wiki"]
+
+
+def test_a_row_written_by_hand_is_found(checkout):
+    page = checkout / "README.md"
+    page.write_text("<!-- table: gaps-wiki -->\n<!-- end table -->\n")
+    update(page, checkout)
+    page.write_text(
+        page.read_text().replace("<!-- end table -->", "| dreamt, full | 1.0 |\n<!-- end table -->")
+    )
+    assert check(page, checkout) == ["gaps-wiki"]
+
+
+def test_a_table_without_results_is_refused(checkout):
+    page = checkout / "README.md"
+    page.write_text("<!-- table: gaps-novels -->\n<!-- end table -->\n")
+    with pytest.raises(DataError, match=r"gaps-novels.*gaps-wiki"):
+        update(page, checkout)
+
+
+def test_seeds_of_different_experiments_are_refused(checkout):
+    make_run(checkout, "wiki_gru", 1, fingerprint="another")
+    with pytest.raises(DataError, match="wiki_gru-full"):
+        tables(checkout)
+
+
+def test_a_damaged_result_is_named(checkout):
+    (checkout / "results" / "broken-seed0.json").write_text("{")
+    with pytest.raises(DataError, match=r"broken-seed0\.json"):
+        tables(checkout)
+
+
+def test_no_results_make_no_tables(tmp_path):
+    assert tables(tmp_path) == {}
+
+
+def test_the_tables_of_this_checkout_are_what_its_results_say(root):
+    for page in [root / "README.md", *(root / "docs").glob("*.md")]:
+        assert check(page, root) == [], f"{page} is out of date: make tables"
+
+
+def test_every_published_result_has_its_config(root):
+    for path in (root / "results").glob("*.json"):
+        result = json.loads(path.read_text())
+        assert (root / "configs" / f"{result['config']}.py").is_file(), path
+        assert re.search(rf"-seed{result['seed']}$", path.stem), path
