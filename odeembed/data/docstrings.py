@@ -4,23 +4,13 @@ import ast
 import inspect
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-SKIPPED_FOLDERS = frozenset(
-    [
-        "tests",
-        "test",
-        "testing",
-        "site-packages",
-        "dist-packages",
-        "idlelib",
-        "lib2to3",
-        "turtledemo",
-        "_vendor",
-        "__pycache__",
-        "ensurepip",
-    ]
+# Tests, and packages inside packages.
+SKIPPED_FOLDERS = re.compile(
+    r"tests?|testing|(?:site|dist)-packages|idlelib|lib2to3|turtledemo|_vendor|ensurepip|__pycache__"
 )
 
 _MARKED = (
@@ -32,11 +22,12 @@ _MARKED = (
     (re.compile(r"\$[^$]*\$|\\[a-zA-Z]+"), " "),  # formulas
     (re.compile(r"[`*|]+"), ""),
 )
-_FIELD = re.compile(r"^:(?:param|type|returns?|rtype|raises?|keyword|arg)\b[^:]*:\s*")
-_BULLET = re.compile(r"^(?:[-*+•]|\d+[.)]|#\.|\(\w\))\s+")
-_SIGNATURE = re.compile(
-    r"^[\w.*,\s]{1,60}\s:(?:\s.*)?$|^\w+\(.*\)(?:\s*->.*)?$|^@"
-)  # "axis : int, optional"; f(x)
+_ITEM = re.compile(  # "- text", "1. text", ":param x: text", "x: text", "x (int): text"
+    r"(?:[-*+•]|\d+[.)]|#\.|\(\w\))\s+|:\w+\b[^:]*:\s+|\*{0,2}`*[a-zA-Z_][\w.]*`*(?:\s*\([^()]*\))?:\s+(?=\S)"
+)
+_CODE_LINE = re.compile(  # "axis : int, optional", "f(x) -> y", "@decorator", "y = f(x)"
+    r"[\w.*,\s]{1,60}\s:(?:\s.*)?|[\w.]+\(.*\)(?:\s*->.*)?|@.*|[\w.\[\], ]+\s=\s.*"
+)
 _RULE = re.compile(r"^([-=~^\"'`#*+_.:])\1*$|^[-=+| ]+$")
 _CODE = re.compile(r"[=(){}\[\]<>/\\_%@#$^&~;\d]")
 _COMMON_ENGLISH = re.compile(
@@ -61,7 +52,7 @@ def documentation(roots: list[Path]) -> Iterator[str]:
 def python_files(root: Path) -> Iterator[Path]:
     """The Python files under a folder in the order of their names, tests and vendored packages left out."""
     for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in SKIPPED_FOLDERS)
+        folders[:] = sorted(name for name in folders if not SKIPPED_FOLDERS.fullmatch(name))
         yield from (Path(folder, name) for name in sorted(files) if name.endswith(".py"))
 
 
@@ -71,33 +62,51 @@ def paragraphs(docstring: str) -> Iterator[str]:
     Doctests, literal blocks, directives, formulas, parameter headings, tables and rules are left out.
     """
     block: list[str] = []
-    indent = 0
+    start, is_item = 0, False
     for line in [*_prose_lines(inspect.cleandoc(docstring)), ""]:
-        stripped = line.strip()
+        text = line.strip()
         depth = len(line) - len(line.lstrip())
-        if block and (not stripped or depth != indent or _BULLET.match(stripped)):
+        item = _ITEM.match(text)
+        goes_on = depth > start if is_item else depth == start
+        if block and (not text or item or not goes_on):
             yield from _english(" ".join(block))
             block = []
-        if stripped:
-            indent = depth + (_BULLET.match(stripped).end() if _BULLET.match(stripped) else 0)
-            block.append(_BULLET.sub("", _FIELD.sub("", stripped)))
+        if text and not block:
+            start, is_item = depth, bool(item)
+        if text:
+            block.append(text[item.end() :] if item else text)
 
 
 def _texts(file: Path) -> Iterator[str]:
     try:
-        tree = ast.parse(file.read_bytes())
+        source = file.read_bytes()
+        if b'"""' not in source and b"'''" not in source:
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about escapes in other people's strings
+            tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, OSError):
         return  # a template or a file for another Python: it holds no documentation that can be read
     if file.parts[-2:] == ("pydoc_data", "topics.py"):
         yield from _topics(tree)
         return
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            text = ast.get_docstring(node, clean=False)
-            if text:
+            if text := ast.get_docstring(node, clean=False):
                 yield text
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "add_newdoc":
-            yield from _long_strings(node)  # NumPy documents its compiled functions this way
+        elif (
+            isinstance(node, ast.Expr)
+            and getattr(getattr(node.value, "func", None), "id", "") == "add_newdoc"
+        ):
+            yield from _long_strings(node.value)  # NumPy and SciPy document compiled functions this way
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and the statements in it, in the order of the file; expressions are passed over, for speed."""
+    yield node
+    for block in ("body", "handlers", "orelse", "finalbody"):
+        for statement in getattr(node, block, ()):
+            yield from _statements(statement)
 
 
 def _topics(tree: ast.Module) -> Iterator[str]:
@@ -142,7 +151,9 @@ def _opens_block(line: str) -> bool:
 
 
 def _is_markup(line: str) -> bool:
-    return line.startswith((".. ", "```", "$$")) or bool(_RULE.match(line)) or bool(_SIGNATURE.match(line))
+    return (
+        line.startswith((".. ", "```", "$$")) or bool(_RULE.match(line)) or bool(_CODE_LINE.fullmatch(line))
+    )
 
 
 def _english(text: str) -> Iterator[str]:

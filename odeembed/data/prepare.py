@@ -10,7 +10,7 @@ import shutil
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,13 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from odeembed.data.sentences import sentences
-from odeembed.data.sources import Source
+from odeembed.data.sources import Source, TextFiles
 from odeembed.data.vocabulary import SentencePiece, Vocabulary, Words, load_vocabulary
 from odeembed.errors import DataError
 
 SPLITS = ("train", "valid", "test")
 TOKENS, OFFSETS = "tokens.bin", "offsets.bin"
-_MANIFEST, _PROGRESS, _VOCABULARY = "manifest.json", "progress.json", "vocabulary"
+_MANIFEST, _PROGRESS, _VOCABULARY, _COPY = "manifest.json", "progress.json", "vocabulary", "train.txt"
 _FORMAT = 1  # renew it when the same text would be prepared into other tokens
 _CHUNK = 4096  # lines; the text's hash is chained over chunks, so a restart can continue it
 _SAVE_SECONDS = 5.0
@@ -152,6 +152,9 @@ def _make(recipe: Recipe, folder: Path, report: Progress) -> None:
     for left in folder.glob("*.tmp"):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     (folder / _MANIFEST).unlink(missing_ok=True)
+    copy = folder / _COPY
+    if not isinstance(recipe.train, TextFiles):  # it is read twice, and reading it is slow
+        recipe = replace(recipe, train=_copied(recipe.train, copy, report))
     vocabulary = _vocabulary(recipe, folder, report)
     state = _encode(recipe, vocabulary, folder, report)
     _count_pieces(vocabulary, folder)
@@ -167,8 +170,20 @@ def _make(recipe: Recipe, folder: Path, report: Progress) -> None:
         "splits": state["splits"],
     }
     _write_json(folder / _MANIFEST, manifest)
-    (folder / _PROGRESS).unlink(missing_ok=True)
+    for left in (folder / _PROGRESS, copy):
+        left.unlink(missing_ok=True)
     report(f"prepared {state['splits']['train']['tokens']:,} train tokens in {folder}")
+
+
+def _copied(source: Source, copy: Path, report: Progress) -> TextFiles:
+    """The source's lines in a file of their own."""
+    if not copy.exists():
+        building = copy.with_suffix(".tmp")
+        with open(building, "w", encoding="utf-8") as file:
+            for chunk in _chunks(source, ("train",), 0.0, 0, report):
+                file.writelines(line + "\n" for line in chunk.lines["train"])
+        os.replace(building, copy)
+    return TextFiles((str(copy),))
 
 
 def _vocabulary(recipe: Recipe, folder: Path, report: Progress) -> Vocabulary:
@@ -192,7 +207,7 @@ def _count_pieces(vocabulary: Vocabulary, folder: Path) -> None:
     if vocabulary.counts.any():
         return
     tokens = folder / f"train.{TOKENS}.part"
-    for block in iter_blocks(tokens):
+    for block in _blocks(tokens):
         vocabulary.counts[:] += np.bincount(block, minlength=vocabulary.size)
     building = folder / f"{_VOCABULARY}.tmp"
     vocabulary.save(building)
@@ -200,7 +215,7 @@ def _count_pieces(vocabulary: Vocabulary, folder: Path) -> None:
     shutil.rmtree(building)
 
 
-def iter_blocks(path: Path, size: int = 1 << 22) -> Iterator[np.ndarray]:
+def _blocks(path: Path, size: int = 1 << 22) -> Iterator[np.ndarray]:
     """The int32 tokens of a file, a block at a time."""
     with open(path, "rb") as file:
         while (block := np.fromfile(file, np.int32, size)).size:
@@ -313,8 +328,7 @@ def _write_lines(lines: Iterable[str], vocabulary: Vocabulary, recipe: Recipe, w
 def _read_progress(folder: Path, passes: int) -> dict[str, Any]:
     with contextlib.suppress(OSError, ValueError, KeyError):
         state = json.loads((folder / _PROGRESS).read_text("utf-8"))
-        parts = ((split, facts) for split, facts in state["splits"].items())
-        if all(_part_sizes(folder, split) >= (4 * f["tokens"], 8 * f["examples"]) for split, f in parts):
+        if all(_has_grown(folder, split, counters) for split, counters in state["splits"].items()):
             return state
     return {
         "done": [False] * passes,
@@ -324,11 +338,10 @@ def _read_progress(folder: Path, passes: int) -> dict[str, Any]:
     }
 
 
-def _part_sizes(folder: Path, split: str) -> tuple[int, int]:
-    return (
-        os.path.getsize(folder / f"{split}.{TOKENS}.part"),
-        os.path.getsize(folder / f"{split}.{OFFSETS}.part"),
-    )
+def _has_grown(folder: Path, split: str, counters: dict[str, int]) -> bool:
+    """Whether a split's part files reach as far as its counters say."""
+    tokens, offsets = (os.path.getsize(folder / f"{split}.{kind}.part") for kind in (TOKENS, OFFSETS))
+    return tokens >= 4 * counters["tokens"] and offsets >= 8 * counters["examples"]
 
 
 def _save_progress(folder: Path, state: dict[str, Any], writers: dict[str, _Writer]) -> None:

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from odeembed.data.docstrings import SKIPPED_FOLDERS, documentation, python_files
+from odeembed.data import docstrings
 from odeembed.errors import ConfigError, DataError, MissingFileError
 
 _SUFFIXES = (".txt", ".gz", ".xz")
@@ -103,16 +103,20 @@ class InstalledDocs:
 
     def lines(self) -> Iterator[str]:
         """Yields paragraphs of running English, each on one line."""
-        return documentation(self.roots())
+        return docstrings.documentation(self.roots())
 
     def roots(self) -> list[Path]:
         """The folders that are read: the standard library's and those of the installed packages."""
         return [root for name in self.packages for root in _package_folders(name)]
 
     def stamp(self) -> str:
-        """Changes with the names and sizes of the Python files read."""
-        facts = [(str(file), file.stat().st_size) for root in self.roots() for file in python_files(root)]
-        return _sha256([facts, sys.version, sorted(SKIPPED_FOLDERS)])
+        """Changes with the names and sizes of the Python files read, and with the code that reads them."""
+        facts = [
+            (str(file), file.stat().st_size)
+            for root in self.roots()
+            for file in docstrings.python_files(root)
+        ]
+        return _sha256([facts, sys.version, Path(docstrings.__file__).read_text("utf-8")])
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,7 @@ class TextDataset:
         limits = {"train": None, "valid": data.evaluation_tokens, "test": data.evaluation_tokens}
         self._splits = {split: Examples(folder, split, limits[split]) for split in SPLITS}
         self.tokens = {split: int(examples.offsets[-1]) for split, examples in self._splits.items()}
-        self.shapes = self._occurring_shapes()
+        self.shapes, self._bounds = self._occurring_shapes()
         self._check_shards()
         self._epoch: tuple[int, Any] = (-1, None)
 
@@ -212,7 +212,8 @@ class TextDataset:
     def evaluation(self, split: str) -> Iterator[Batch]:
         """Yields every example of a split exactly once, in shapes that training has too, whole on every host.
 
-        Rows that fill up the last batch of a shape have index -1 and an empty mask.
+        Rows that fill up the last batch of a shape have index -1 and an empty mask. Only a split with examples longer
+        than all that are trained on needs one more shape, that of the last bucket.
 
         Raises:
           DataError: the split has no examples.
@@ -224,7 +225,8 @@ class TextDataset:
                 f"Raise data.held_out, or give data.{split} a source."
             )
         buckets = self._buckets_of(examples.lengths)
-        for number, (rows, length) in enumerate(self.shapes):
+        longest = self.data.buckets[-1]
+        for number, (rows, length) in enumerate([*self.shapes, (self.data.rows(longest), longest)]):
             members = np.flatnonzero(buckets == number).astype(np.int32)
             for start in range(0, len(members), rows):
                 index = np.full(rows, -1, np.int32)
@@ -273,35 +275,38 @@ class TextDataset:
     def _histogram(self, lengths: Int64[np.ndarray, " examples"]) -> Int64[np.ndarray, " buckets"]:
         return np.bincount(np.searchsorted(self.data.buckets, lengths), minlength=len(self.data.buckets))
 
-    def _occurring_shapes(self) -> tuple[tuple[int, int], ...]:
-        """The buckets that fill at least one batch.
+    def _occurring_shapes(self) -> tuple[tuple[tuple[int, int], ...], list[int]]:
+        """The shapes of the buckets that fill a batch, and up to what length each takes examples.
 
-        The examples of one that does not are padded to the next longer bucket that is kept; if it is the longest that
-        does not fill a batch, the next shorter one's examples join it, so that no example is left out for ever.
+        The examples of a bucket that does not fill a batch are padded to the next longer bucket that does. If there is
+        none, the last bucket takes the longest examples of all, as many as make a batch: none is left out for ever.
         """
-        counts = self._histogram(self._splits["train"].lengths).tolist()
-        kept: list[int] = []
-        waiting = 0
-        for bucket, count in zip(self.data.buckets, counts, strict=True):
+        lengths, longest = self._splits["train"].lengths, self.data.buckets[-1]
+        kept, waiting = self._filled_buckets(lengths)
+        bounds = kept
+        if waiting:
+            rows = self.data.rows(longest)
+            if len(lengths) < rows:
+                raise self._too_short()
+            bound = int(np.partition(lengths, -rows)[-rows]) - 1
+            kept = [
+                bucket for bucket in self._filled_buckets(lengths[lengths <= bound])[0] if bucket < longest
+            ]
+            bounds = [*(min(bucket, bound) for bucket in kept), longest]
+            kept = [*kept, longest]
+        if not kept:
+            raise self._too_short()
+        return tuple((self.data.rows(bucket), bucket) for bucket in kept), bounds
+
+    def _filled_buckets(self, lengths: Int64[np.ndarray, " n"]) -> tuple[list[int], int]:
+        """The buckets that fill a batch, poorer ones joined to the next, and how many examples then remain."""
+        kept, waiting = [], 0
+        for bucket, count in zip(self.data.buckets, self._histogram(lengths).tolist(), strict=True):
             waiting += count
             if waiting >= self.data.rows(bucket):
                 kept.append(bucket)
                 waiting = 0
-        if waiting:
-            kept = self._with_longest(kept, counts)
-        if not kept:
-            raise self._too_short()
-        return tuple((self.data.rows(bucket), bucket) for bucket in kept)
-
-    def _with_longest(self, kept: list[int], counts: list[int]) -> list[int]:
-        longest = self.data.buckets[-1]
-        while kept:
-            kept = kept[:-1]
-            above = kept[-1] if kept else 0
-            joined = sum(n for bucket, n in zip(self.data.buckets, counts, strict=True) if bucket > above)
-            if joined >= self.data.rows(longest):
-                return [*kept, longest]
-        return []
+        return kept, waiting
 
     def _too_short(self) -> DataError:
         longest, examples = self.data.buckets[-1], len(self._splits["train"].lengths)
@@ -330,7 +335,7 @@ class TextDataset:
                 )
 
     def _buckets_of(self, lengths: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-        return np.searchsorted([length for _, length in self.shapes], lengths)
+        return np.searchsorted(self._bounds, lengths)
 
     @cached_property
     def _members(self) -> list[tuple[tuple[int, int], Int[np.ndarray, " n"]]]:
