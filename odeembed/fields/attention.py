@@ -40,13 +40,14 @@ class AttentionField(nn.Module):
 
     @nn.compact
     def __call__(self, t: Any, y: Float[Array, "b l d"], context: AttentionContext) -> Float[Array, "b l d"]:
-        b, l, d = y.shape
+        """The derivative of all positions of each sentence; t is not looked at."""
+        b, length, d = y.shape
         x = nn.LayerNorm(name="norm")(y)
-        q, k, v = jnp.split(nn.Dense(3 * d, name="qkv")(x).reshape(b, l, self.heads, -1), 3, axis=-1)
+        q, k, v = jnp.split(nn.Dense(3 * d, name="qkv")(x).reshape(b, length, self.heads, -1), 3, axis=-1)
         scores = jnp.einsum("bqhc,bkhc->bhqk", q, k) * (d // self.heads) ** -0.5
         scores = scores + self._distance_bias(context.times)
         scores = jnp.where(context.keys[:, None, None, :], scores, -1e30)
-        attended = jnp.einsum("bhqk,bkhc->bqhc", nn.softmax(scores), v).reshape(b, l, d)
+        attended = jnp.einsum("bhqk,bkhc->bqhc", nn.softmax(scores), v).reshape(b, length, d)
         hidden = nn.gelu(nn.Dense(round(self.expansion * d), name="expand")(x))
         return nn.Dense(d, name="out")(attended) + nn.Dense(d, name="contract")(hidden)
 

@@ -25,11 +25,12 @@ class Augmented(nn.Module):
     event_ndim: ClassVar[int] = 1
 
     def __call__(self, t: Any, y: Float[Array, "*b da"], context: Any = None) -> Float[Array, "*b da"]:
+        """The derivative of the lifted state."""
         return self.field(t, y, context)
 
     def lift(self, y: Float[Array, "*b d"]) -> Float[Array, "*b da"]:
         """[y, 0]: the state on which the field acts."""
-        return jnp.concatenate([y, jnp.zeros(y.shape[:-1] + (self.extra,), y.dtype)], axis=-1)
+        return jnp.concatenate([y, jnp.zeros((*y.shape[:-1], self.extra), y.dtype)], axis=-1)
 
     def drop(self, y: Float[Array, "*b da"]) -> Float[Array, "*b d"]:
         """The state without its extra coordinates."""

@@ -22,6 +22,7 @@ class Gated(nn.Module):
 
     @nn.compact
     def __call__(self, t: Any, y: Float[Array, "*b d"], context: Any = None) -> Float[Array, "*b d"]:
+        """The gated derivative; [*b, d] like y."""
         bias = nn.initializers.constant(self.open_at_start)
         gate = nn.sigmoid(nn.Dense(y.shape[-1], bias_init=bias, name="gate")(y))
         return gate * self.field(t, y, context)

@@ -20,6 +20,7 @@ class GRUField(nn.Module):
 
     @nn.compact
     def __call__(self, t: Any, y: Float[Array, "*b d"], context: Any = None) -> Float[Array, "*b d"]:
+        """The derivative at state y; t and context are not looked at."""
         d = y.shape[-1]
         r, z = jnp.split(nn.sigmoid(nn.Dense(2 * d, name="gates")(y)), 2, axis=-1)
         u = jnp.tanh(nn.Dense(d, name="candidate")(r * y))

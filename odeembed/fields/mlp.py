@@ -26,10 +26,11 @@ class MLPField(nn.Module):
 
     @nn.compact
     def __call__(self, t: Any, y: Float[Array, "*b d"], context: Any = None) -> Float[Array, "*b d"]:
+        """The derivative at time t; [*b, d] like y."""
         activation = {"tanh": jnp.tanh, "softplus": nn.softplus, "gelu": nn.gelu}[self.activation]
         x = y
         if self.time:
-            x = jnp.concatenate([y, jnp.broadcast_to(t, y.shape[:-1] + (1,)).astype(y.dtype)], axis=-1)
+            x = jnp.concatenate([y, jnp.broadcast_to(t, (*y.shape[:-1], 1)).astype(y.dtype)], axis=-1)
         for width in self.hidden:
             x = activation(nn.Dense(width)(x))
         return nn.Dense(y.shape[-1])(x)

@@ -1,7 +1,6 @@
 """Decoders: what reads tokens off hidden states."""
 
 import flax.linen as nn
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
@@ -18,5 +17,6 @@ class ReadOut(nn.Module):
 
     @nn.compact
     def __call__(self, states: Float[Array, "*b h"]) -> Float[Array, "*b e"]:
+        """Read-outs of states of any leading shape."""
         x = nn.gelu(nn.Dense(self.features, name="dense")(states))
         return nn.LayerNorm(name="norm")(x) if self.normalise else x

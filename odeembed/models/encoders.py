@@ -24,6 +24,7 @@ class GRUJump(nn.Module):
 
     @nn.compact
     def __call__(self, t: Any, h: Float[Array, "b h"], x: Float[Array, "b 3h"]) -> Float[Array, "b h"]:
+        """The state after the jump; t is not looked at."""
         orthogonal = nn.initializers.orthogonal()
         recurrent = nn.Dense(3 * h.shape[-1], use_bias=False, kernel_init=orthogonal, name="recurrent")
         x_r, x_z, x_n = jnp.split(x, 3, axis=-1)
@@ -81,9 +82,10 @@ class JumpFlow(nn.Module):
         flip = [direction == "backward" for direction in self.directions]
         orient = [_reversed if backward else _as_is for backward in flip]
         x = tuple(
-            o(nn.Dense(3 * self.hidden, name=f"input_{d}")(inputs)) for o, d in zip(orient, self.directions)
+            o(nn.Dense(3 * self.hidden, name=f"input_{d}")(inputs))
+            for o, d in zip(orient, self.directions, strict=True)
         )
-        ts = tuple(-o(times) if backward else times for o, backward in zip(orient, flip))
+        ts = tuple(-o(times) if backward else times for o, backward in zip(orient, flip, strict=True))
         cells = tuple(GRUJump(name=f"cell_{d}") for d in self.directions)
         fields = (
             ()
@@ -116,10 +118,13 @@ class JumpFlow(nn.Module):
         )
         times_as_columns = tuple(t[..., None] for t in ts)
         after = jump(jump_variables, times_as_columns, solution.ys, x)
-        after = tuple(jnp.where(o(observed)[..., None], a, h) for o, a, h in zip(orient, after, solution.ys))
+        after = tuple(
+            jnp.where(o(observed)[..., None], a, h)
+            for o, a, h in zip(orient, after, solution.ys, strict=True)
+        )
         return Flow(
-            tuple(o(h) for o, h in zip(orient, solution.ys)),
-            tuple(o(h) for o, h in zip(orient, after)),
+            tuple(o(h) for o, h in zip(orient, solution.ys, strict=True)),
+            tuple(o(h) for o, h in zip(orient, after, strict=True)),
             solution.stats,
             solution.failed,
         )
@@ -130,7 +135,9 @@ def _side_by_side(modules):
     taken = [pure(module) for module in modules]
 
     def f(variables, *args):
-        return tuple(g(v, *(a[i] for a in args)) for i, ((g, _), v) in enumerate(zip(taken, variables)))
+        return tuple(
+            g(v, *(a[i] for a in args)) for i, ((g, _), v) in enumerate(zip(taken, variables, strict=True))
+        )
 
     return f, tuple(variables for _, variables in taken)
 

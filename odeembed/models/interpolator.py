@@ -67,6 +67,7 @@ class Jump(nn.Module):
         mask: Bool[Array, "b l"],
         query: Float[Array, "b n"] | None = None,
     ) -> Hidden:
+        """States at the token times, or at those of `query`."""
         observed = visible & mask
         if self.mask_input:
             embedded, observed = _with_mask_vector(self, embedded, visible), mask
@@ -121,6 +122,7 @@ class Latent(nn.Module):
         mask: Bool[Array, "b l"],
         query: Float[Array, "b n"] | None = None,
     ) -> Hidden:
+        """States at the token times, or at those of `query`."""
         flow = self.encoder(embedded, times, visible & mask, mask)
         z0 = nn.Dense(self.latent, name="start")(flow.after[0][:, 0])
         ts, real = times, mask
@@ -174,6 +176,7 @@ class Depth(nn.Module):
         mask: Bool[Array, "b l"],
         query: Float[Array, "b n"] | None = None,
     ) -> Hidden:
+        """States at the token times, or at those of `query`."""
         y0, context = _positions(self, embedded, times, visible, mask, query)
         ts = jnp.broadcast_to(jnp.array([0.0, self.depth]), (y0.shape[0], 2))
         solution = NeuralODE(self.field, self.config, name="block")(y0, ts, context)
@@ -208,6 +211,7 @@ class Transformer(nn.Module):
         mask: Bool[Array, "b l"],
         query: Float[Array, "b n"] | None = None,
     ) -> Hidden:
+        """States at the token times, or at those of `query`."""
         y, context = _positions(self, embedded, times, visible, mask, query)
         blocks = [
             self.field.clone(parent=self, name=f"block_{i}") for i in range(1 if self.tied else self.layers)
@@ -234,6 +238,7 @@ class MaskedInterpolator(nn.Module):
     tied: bool = True
 
     def setup(self):
+        """Tables and bias of the vocabulary, and the read-out."""
         init = nn.initializers.normal(self.embed_dim**-0.5)
         self.embedding = nn.Embed(self.vocab_size, self.embed_dim, embedding_init=init)
         if not self.tied:
@@ -247,7 +252,7 @@ class MaskedInterpolator(nn.Module):
         visible: Bool[Array, "b l"] | None = None,
         query: Float[Array, "b n"] | None = None,
     ) -> Interpolation:
-        """Read-outs at the token times, or at the times of `query`; the tokens where `visible` is false are not seen."""
+        """Read-outs at the token times or those of `query`; tokens where `visible` is false are not seen."""
         hidden = self._hidden(batch, visible, query)
         return Interpolation(self.read_out(hidden.states), hidden.stats, hidden.failed)
 
@@ -299,5 +304,5 @@ def _positions(module, embedded, times, visible, mask, query):
     return x, AttentionContext(times, mask)
 
 
-def _read(states, l, query, stats, failed):
-    return Hidden(states if query is None else states[:, l:], states[:, :l], stats, failed)
+def _read(states, length, query, stats, failed):
+    return Hidden(states if query is None else states[:, length:], states[:, :length], stats, failed)

@@ -51,17 +51,17 @@ class Masking:
         self, key: PRNGKeyArray, mask: Bool[Array, " l"], groups: Int[Array, " l"] | None
     ) -> Bool[Array, " l"]:
         """True where a token of one sentence is hidden; at most `most(l)` places."""
-        l = mask.shape[0]
-        position = jnp.arange(l)
-        begins = jnp.ones(l, bool)
+        length = mask.shape[0]
+        position = jnp.arange(length)
+        begins = jnp.ones(length, bool)
         if groups is not None and self.whole_words:
             begins = jnp.concatenate([jnp.ones(1, bool), groups[1:] != groups[:-1]])
         run = self._runs(key, jnp.cumsum(begins) - 1)
-        score = jax.random.uniform(jax.random.fold_in(key, 1), (l,))[run]
+        score = jax.random.uniform(jax.random.fold_in(key, 1), (length,))[run]
         score = jnp.where(mask, score, 2.0)
         order = jnp.lexsort((position, run, score))
-        rank = jnp.zeros(l, jnp.int32).at[order].set(position.astype(jnp.int32))
-        last_of_run = jax.ops.segment_max(jnp.where(mask, rank, -1), run, num_segments=l)[run]
+        rank = jnp.zeros(length, jnp.int32).at[order].set(position.astype(jnp.int32))
+        last_of_run = jax.ops.segment_max(jnp.where(mask, rank, -1), run, num_segments=length)[run]
         budget = jnp.maximum(1, jnp.round(self.rate * mask.sum())).astype(jnp.int32)
         fits = last_of_run < budget
         # A first run longer than the budget would leave nothing hidden: then its head is.
@@ -69,14 +69,14 @@ class Masking:
 
     def _runs(self, key, word):
         """The number of the run each token is in, given the number of the word it is in."""
-        l = word.shape[0]
+        count = word.shape[0]
         if self.law == "uniform":
-            lengths = jax.random.randint(jax.random.fold_in(key, 0), (l,), 1, self.longest + 1)
+            lengths = jax.random.randint(jax.random.fold_in(key, 0), (count,), 1, self.longest + 1)
             return jnp.searchsorted(jnp.cumsum(lengths), word, side="right")
         if self.span <= 1:
             return word
         # Lengths 1 + Geometric, cut at `longest`.
-        u = jax.random.uniform(jax.random.fold_in(key, 0), (l,), minval=1e-6)
+        u = jax.random.uniform(jax.random.fold_in(key, 0), (count,), minval=1e-6)
         lengths = 1 + jnp.floor(jnp.log(u) / math.log(1 - 1 / self.span)).astype(jnp.int32)
         return jnp.searchsorted(jnp.cumsum(jnp.minimum(lengths, self.longest)), word, side="right")
 

@@ -104,17 +104,17 @@ def _runge_kutta(field, params, t, dt, y, table, context):
     """One step: k_i = f(t + c_i dt, y + dt sum_j a_ij k_j), y + dt sum_i b_i k_i."""
     nodes, matrix, weights = table
     stages = [field(params, columns(t, y), y, context)]
-    for node, row in zip(nodes, matrix):
-        at = jax.tree.map(lambda a, h: a + node * h, t, dt)
+    for node, row in zip(nodes, matrix, strict=True):
+        at = jax.tree.map(lambda a, h, c=node: a + c * h, t, dt)
         stages.append(field(params, columns(at, y), _combine(dt, y, row, stages), context))
     return _combine(dt, y, weights, stages)
 
 
 def _combine(dt, y, weights, stages):
     """y + dt * sum_i weights_i stages_i, with dt [b] put before every leaf of its part of y."""
-    used = [(weight, stage) for weight, stage in zip(weights, stages) if weight]
+    used = [(weight, stage) for weight, stage in zip(weights, stages, strict=True) if weight]
     change = jax.tree.map(
-        lambda *ks: sum(w * k for (w, _), k in zip(used, ks)), *(stage for _, stage in used)
+        lambda *ks: sum(w * k for (w, _), k in zip(used, ks, strict=True)), *(stage for _, stage in used)
     )
     return jax.tree.map(
         lambda h, part, move: jax.tree.map(lambda a, k: a + _column(h, a) * k, part, move), dt, y, change

@@ -37,6 +37,7 @@ class NeuralODE(nn.Module):
     def __call__(
         self, y0: Any, ts: Float[Array, "b n"], context: Any = None, mask: Bool[Array, "b n"] | None = None
     ) -> Solution:
+        """The solution at times ts, the first of which is y0's."""
         if self.is_initializing():
             self.field(ts[:, :1], y0, context)
         f, variables = pure(self.field)

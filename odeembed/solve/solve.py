@@ -10,6 +10,7 @@ from odeembed.solve.adaptive import solve_adaptively
 from odeembed.solve.config import Solution, SolveConfig
 from odeembed.solve.grid import solve_on_grid
 
+_DEFAULT = SolveConfig()
 VectorField = Callable[[Any, Any, Any, Any], Any]
 
 
@@ -27,7 +28,7 @@ class Jumps(NamedTuple):
     at: Any
 
     def by_interval(self) -> tuple[Any, Any]:
-        """Inputs [n - 1, b, ...] and places [n - 1, b] with time first, for a scan; a jump at the last time is no matter."""
+        """Inputs [n - 1, b, ...] and places [n - 1, b], time first, for a scan; the last time's jump is not needed."""
         first = jax.tree.map(lambda x: jnp.moveaxis(x[:, :-1], 1, 0), (self.inputs, self.at))
         return first[0], first[1]
 
@@ -37,7 +38,7 @@ def solve(
     params: Any,
     y0: Any,
     ts: Any,
-    config: SolveConfig = SolveConfig(),
+    config: SolveConfig = _DEFAULT,
     context: Any = None,
     *,
     mask: Any = None,
