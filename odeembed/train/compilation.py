@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 
 from odeembed.batch import Batch
 
@@ -81,6 +82,7 @@ def enable_compilation_cache(folder: Path | None = None, max_bytes: int = CACHE_
     except OSError:  # a home that cannot be written costs time, not the run
         return None
     _prune(folder, max_bytes)
+    compilation_cache.reset_cache()  # jax looks at the setting once, at the first program it compiles
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     return folder

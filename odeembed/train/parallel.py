@@ -1,6 +1,6 @@
 """The data axis over the local devices: the same step under jit with a mesh, under shard_map and under pmap."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -12,18 +12,18 @@ from odeembed.errors import ConfigError
 from odeembed.train.step import Step
 
 AXIS = "data"
-Mode = Literal["jit", "shard_map", "pmap"]
+MODES = ("jit", "shard_map", "pmap")
 
 
 class Parallel(NamedTuple):
     """Where the state and the batch lie, and how the step is mapped.
 
     Attributes:
-      mode: how the step is spread.
+      mode: one of MODES.
       mesh: the devices along one axis called "data".
     """
 
-    mode: Mode
+    mode: str
     mesh: Mesh
 
     @property
@@ -66,13 +66,13 @@ class Parallel(NamedTuple):
         return jax.device_put(batch, NamedSharding(self.mesh, P(AXIS)))
 
 
-def make_parallel(mode: Mode, devices: list[Any] | None = None) -> Parallel:
+def make_parallel(mode: str, devices: list[Any] | None = None) -> Parallel:
     """The layout over the local devices, or over those given.
 
     Raises:
       ConfigError: no such mode.
     """
-    if mode not in ("jit", "shard_map", "pmap"):
+    if mode not in MODES:
         raise ConfigError(f"parallel must be jit, shard_map or pmap; got {mode!r}. Use jit.")
     devices = jax.local_devices() if devices is None else devices
     # Auto: make_mesh makes explicit axes by default, which nn.Embed and diffrax do not know (diffrax#735, #738)

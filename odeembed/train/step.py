@@ -50,7 +50,7 @@ def make_step(
             gradient, means = jax.lax.psum((gradient, means), axis)
         count = jnp.maximum(means["loss"].count, 1.0)
         gradient = jax.tree.map(lambda g: g / count.astype(g.dtype), gradient)
-        means["gradient_norm"] = Mean(optax.global_norm(gradient), jnp.ones(()))
+        means["gradient_norm"] = Mean(optax.tree.norm(gradient), jnp.ones(()))
 
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)

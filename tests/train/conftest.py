@@ -100,9 +100,9 @@ class TinyText:
 class TinyExperiment:
     """The attributes of an experiment, at the size of a test."""
 
-    model: Any = TinyModel()  # noqa: RUF009
+    model: Any = TinyModel()
     objective: Any = NextToken()
-    optimizer: Any = Optimizer(peak=0.05, warmup=3)  # noqa: RUF009
+    optimizer: Any = Optimizer(peak=0.05, warmup=3)
     steps: int = 23
     seed: int = 3
     parallel: Any = "jit"
