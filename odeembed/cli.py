@@ -5,12 +5,12 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from odeembed import __version__
-from odeembed.errors import ConfigError, OdeembedError, TrainingError
+from odeembed.errors import ConfigError, DataError, OdeembedError, TrainingError
 
 STOPPED = 75  # EX_TEMPFAIL: come again, that is, resume
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -49,7 +49,8 @@ class _Parser(argparse.ArgumentParser):
         ) or [""]
         if verbs:
             near = difflib.get_close_matches(wrong, verbs, n=1)
-            message = f"unknown command {wrong!r}" + (f"; did you mean {near[0]}" if near else "")
+            message = f"unknown command {wrong!r}" + (f"; did you mean {near[0]}?" if near else ".")
+            raise ConfigError(f"{message} {self.prog} --help lists all.")
         raise ConfigError(f"{message}. {self.prog} --help lists what it takes.")
 
 
@@ -217,10 +218,10 @@ def _ended(result: Mapping[str, Any] | None, path: Path) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     solver = {name: getattr(arguments, name) for name in ("rtol", "atol", "steps", "solver")}
     solver = {name: value for name, value in solver.items() if value is not None}
-    run = _open(arguments)
-    _print_numbers(run.evaluate(arguments.split, **solver))
+    run = _open(arguments).with_solver(**solver)
+    _print_numbers(run.evaluate(arguments.split))
     if arguments.scores:
-        _print_numbers(run.scores(**solver))
+        _print_numbers(run.score())
     return 0
 
 
@@ -233,27 +234,56 @@ def _neighbors(arguments: argparse.Namespace) -> int:
 
 
 def _infill(arguments: argparse.Namespace) -> int:
-    run = _open(arguments)
-    for sentence in sys.stdin if arguments.sentence == "-" else [arguments.sentence]:
-        filled = run.infill(sentence.rstrip("\n"), arguments.k)
+    run, unknown = _open(arguments), 0
+    for sentence in _lines() if arguments.sentence == "-" else [arguments.sentence]:
+        filled = run.infill(sentence, arguments.k)
         for number, candidates in enumerate(filled.candidates, 1):
             print(f"gap {number}: " + ", ".join(f"{word} {chance:.3f}" for word, chance in candidates))
-        print(filled.text)
+        print(filled.text, flush=True)
+        unknown += filled.unknown
+    _print_unknown(unknown)
     return 0
 
 
 def _embed(arguments: argparse.Namespace) -> int:
-    run = _open(arguments)
-    if arguments.output is None:
-        for vector in run.embed(sys.stdin):
+    run, unknown, kept = _open(arguments), 0, []
+    for vector, _, out in run.embed(_lines()):
+        unknown += out
+        if arguments.output is None:
             print(" ".join(f"{number:.7g}" for number in vector.tolist()))
-        return 0
+        else:
+            kept.append(vector)
+    _print_unknown(unknown)
+    return 0 if arguments.output is None else _save_vectors(arguments.output, kept)
+
+
+def _save_vectors(path: Path, vectors: Sequence[Any]) -> int:
     import numpy as np
 
-    matrix = np.stack(list(run.embed(sys.stdin)))
-    np.save(arguments.output, matrix, allow_pickle=False)
-    print(f"{matrix.shape[0]} vectors of {matrix.shape[1]} numbers in {arguments.output}")
+    matrix = np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
+    with path.open("wb") as file:  # np.save would add .npy to other names
+        np.save(file, matrix, allow_pickle=False)
+    print(f"{matrix.shape[0]} vectors of {matrix.shape[1]} numbers in {path}")
     return 0
+
+
+def _lines() -> Iterator[str]:
+    """Lines of standard input, which must be UTF-8."""
+    place = 0
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        try:
+            yield line.decode().rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            byte = f"byte {place + error.start} (0x{line[error.start]:02x})"
+            raise DataError(
+                f"standard input, line {number}: {byte} is not UTF-8. Convert it, e.g. with iconv."
+            ) from None
+        place += len(line)
+
+
+def _print_unknown(unknown: int) -> None:
+    if unknown:
+        print(f"odeembed: {unknown} words of the input are not in the vocabulary", file=sys.stderr)
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -311,8 +341,9 @@ def _tables(arguments: argparse.Namespace) -> int:
 def _doctor(arguments: argparse.Namespace) -> int:
     from odeembed import doctor
 
-    checks = doctor.examine()
-    for check in checks:
+    checks = []
+    for check in doctor.examine():
+        checks.append(check)
         print(f"{'pass' if check.passed else 'FAIL'}  {check.name}: {check.text}", flush=True)
     failed = sum(not check.passed for check in checks)
     print(f"{failed} of {len(checks)} checks failed" if failed else f"all {len(checks)} checks passed")

@@ -263,13 +263,14 @@ def load_config(path: str | Path, size: str) -> Experiment:
 def find_config(path: str | Path) -> Path:
     """The config file meant by a path, by a name in ./configs, or by a name in the configs of this checkout."""
     name = Path(path).with_suffix(".py")
-    tries = [Path(path), Path("configs") / name, Path(__file__).parent.parent / "configs" / name.name]
+    tries = [Path(path), name, Path("configs") / name, Path(__file__).parent.parent / "configs" / name.name]
     for candidate in tries:
         if candidate.is_file():
             return candidate.resolve()
     near = _nearest(name.stem, [file.stem for candidate in tries for file in candidate.parent.glob("*.py")])
+    tried = ", ".join(dict.fromkeys(map(str, tries)))
     raise MissingFileError(
-        f"no config {str(path)!r}{near}; tried {', '.join(map(str, tries))}. Give the path of a config file."
+        f"no config {str(path)!r}; tried {tried}{near or '. Give the path of a config file.'}"
     )
 
 

@@ -17,7 +17,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from odeembed import mean
+from odeembed import mean, sentences
 from odeembed.batch import Batch
 from odeembed.data.vocabulary import Vocabulary, load_vocabulary
 from odeembed.errors import ConfigError, MissingFileError, RunError
@@ -144,6 +144,14 @@ class Run:
         if name not in found:
             raise ConfigError(f"no reading {name!r}. Use one of {', '.join(found)}.")
         return found[name]
+
+    def embed(self, lines: Iterable[str]) -> Iterator[sentences.Embedded]:
+        """Yields a vector for each line: the mean of its contextual states."""
+        return sentences.embed(self.model, self.params, self.vocabulary, lines)
+
+    def infill(self, sentence: str, k: int = 5) -> sentences.Filled:
+        """Fills the gaps ___ of a sentence, and names the k likeliest words of each; DataError without a gap."""
+        return sentences.infill(self.model, self.params, self.vocabulary, sentence, k)
 
 
 def train(
