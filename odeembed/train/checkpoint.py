@@ -159,6 +159,7 @@ class Checkpoints:
         """Lets another process write to the run."""
         if self._manager is not None:
             self._manager.close()
+            self._clear()  # a failed save still writes for a moment
         if self._lock is not None:
             self._lock.close()
 

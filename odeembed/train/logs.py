@@ -4,9 +4,9 @@ import json
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from odeembed.errors import ConfigError
 
@@ -14,16 +14,9 @@ METRICS = "metrics.jsonl"
 TIMING = ("seconds", "tokens_per_second")  # the fields of a line that differ between equal runs
 
 
-class Report(Protocol):
-    """What follows a run: any function of one record.
-
-    A record has a "kind": "train" and "eval" are lines of metrics.jsonl with "steps" (of the whole run) and
-    "seconds_left" added; "notice" has a "text".
-    """
-
-    def __call__(self, record: Mapping[str, Any]) -> object:
-        """Takes note of a record."""
-        ...
+# What follows a run: a function of one record. A record has a "kind": "train" and "eval" are lines of metrics.jsonl
+# with "steps" (of the whole run) and "seconds_left" added; "notice" has a "text".
+Report = Callable[[Mapping[str, Any]], object]
 
 
 class MetricsFile:
