@@ -23,7 +23,7 @@ class GRUJump(nn.Module):
     """
 
     @nn.compact
-    def __call__(self, t: Any, h: Float[Array, "b h"], x: Float[Array, "b 3h"]) -> Float[Array, "b h"]:
+    def __call__(self, t: Any, h: Float[Array, "*b h"], x: Float[Array, "*b 3*h"]) -> Float[Array, "*b h"]:
         """The state after the jump; t is not looked at."""
         orthogonal = nn.initializers.orthogonal()
         recurrent = nn.Dense(3 * h.shape[-1], use_bias=False, kernel_init=orthogonal, name="recurrent")
