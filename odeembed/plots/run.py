@@ -1,0 +1,96 @@
+"""All the pictures of one run, drawn from what its directory holds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from odeembed.evaluate.sentence_path import SentencePath, sentence_path
+from odeembed.evaluate.vectors import WordVectors, readings
+from odeembed.plots.embedding_map import embedding_map
+from odeembed.plots.figure import save
+from odeembed.plots.gaps import by_gap, by_shift
+from odeembed.plots.sentence import path_in_time
+from odeembed.plots.training import training_curves
+from odeembed.train.logs import read_metrics
+
+
+def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
+    """Draws a run's training curves, embedding map, one held-out sentence, and once it has a result its quality by gap.
+
+    Args:
+      run: has path, model, params, vocabulary and dataset.
+      folder: where the files go; by default the run directory's plots/.
+    """
+    folder = Path(run.path) / "plots" if folder is None else Path(folder)
+    name = Path(run.path).name
+    vectors = readings(run.model, run.params, run.vocabulary, removed=())["embedding"]
+    path = held_out_path(run)
+    drawn = [
+        save(
+            training_curves({name: read_metrics(run.path)}),
+            folder / "training.png",
+            f"Training loss and held-out perplexity of {name} by step.",
+        ),
+        save(
+            embedding_map(vectors, families(vectors)),
+            folder / "embedding.png",
+            f"Word vectors of {name} in their two directions of largest variance.",
+        ),
+        save(path_in_time(path), folder / "sentence.png", described(path)),
+    ]
+    if (Path(run.path) / "result.json").exists():
+        metrics = json.loads((Path(run.path) / "result.json").read_text(encoding="utf-8"))["metrics"]
+        text = f"Perplexity of {name} by length of the gap."
+        drawn.append(save(by_gap({name: metrics}), folder / "gaps.png", text))
+        if any(key.startswith("accuracy/shift") for key in metrics):
+            text = f"Accuracy of {name} for tokens read before, at and after their time."
+            drawn.append(save(by_shift({name: metrics}), folder / "shifts.png", text))
+    return drawn
+
+
+def families(vectors: WordVectors, count: int = 6, size: int = 5, skip: int = 60) -> list[list[str]]:
+    """Picks frequent words, the first `skip` of them passed over, each with its nearest neighbours, no word twice."""
+    order = np.argsort(-vectors.counts, kind="stable")
+    floor = int(vectors.counts[order[min(len(order) - 1, 2000)]])
+    found: list[list[str]] = []
+    used: set[str] = set()
+    for row in order[min(skip, len(order) // 2) :]:
+        word = vectors.words[row]
+        near = [other for other, _ in vectors.neighbors(word, size - 1, min_count=floor)]
+        if word.isalpha() and len(word) > 3 and not used & {word, *near}:
+            found.append([word, *near])
+            used |= {word, *near}
+        if len(found) == count:
+            break
+    return found
+
+
+def held_out_path(run: Any, shortest: int = 8, longest: int = 14) -> SentencePath:
+    """The path of the first held-out sentence of such a length without unknown words, two of its tokens hidden."""
+    ids = _first_sentence(run.dataset, run.vocabulary, shortest, longest)
+    visible = np.ones(len(ids), bool)
+    visible[[len(ids) // 3, 2 * len(ids) // 3]] = False
+    return sentence_path(run.model, run.params, run.vocabulary, ids, visible)
+
+
+def described(path: SentencePath) -> str:
+    """A sentence for those who cannot see the picture."""
+    hidden = [token for token, seen in zip(path.tokens, path.visible, strict=True) if not seen]
+    return (
+        f'Probability of {", ".join(path.words)} at and between the tokens of "{" ".join(path.tokens)}", '
+        f"in which {' and '.join(hidden)} are hidden."
+    )
+
+
+def _first_sentence(dataset: Any, vocabulary: Any, shortest: int, longest: int) -> list[int]:
+    """The first that fits; failing that, the first at all."""
+    first: list[int] = []
+    for batch in dataset.evaluation("valid"):
+        for row in np.flatnonzero(np.asarray(batch.index) >= 0):
+            ids = batch.values[row][batch.mask[row]].tolist()
+            first = first or ids
+            if shortest <= len(ids) <= longest and vocabulary.unk_id not in ids:
+                return ids
+    return first[:longest]

@@ -1,0 +1,65 @@
+"""Every picture of a run, from an untrained model on a few lines of text."""
+
+import json
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from odeembed.data.sources import TextFiles
+from odeembed.data.text import TextData
+from odeembed.evaluate.vectors import WordVectors
+from odeembed.models.interpolator import Jump, MaskedInterpolator
+from odeembed.objectives.masked_interpolation import MaskedInterpolation
+from odeembed.plots.run import draw, families, held_out_path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    colours = ("green", "small", "large", "white", "black", "round", "heavy")
+    lines = [f"the {a} stone lay near a {b} house by the river" for a in colours for b in colours] * 8
+    (folder / "text.txt").write_text("\n".join(lines) + "\n")
+    data = TextData(train=TextFiles(paths=(str(folder / "text.txt"),)), batch_tokens=512)
+    dataset = data.open(0)
+    model = dataset.specialise(MaskedInterpolator(embed_dim=8, body=Jump()))
+    params = MaskedInterpolation().init(model, jax.random.key(0), dataset.batch(0))
+    record = {"step": 1, "kind": "train", "loss": 3.0}
+    (folder / "metrics.jsonl").write_text(json.dumps(record) + "\n")
+    return SimpleNamespace(
+        path=folder, model=model, params=params, vocabulary=dataset.vocabulary, dataset=dataset
+    )
+
+
+def test_every_picture_is_drawn_and_described(run):
+    names = {path.name for path in draw(run)}
+    assert names == {"training.png", "embedding.png", "sentence.png"}
+    metrics = {"accuracy": 0.2, "accuracy/shift+0.5": 0.1, "perplexity/gap1": 9.0}
+    (run.path / "result.json").write_text(json.dumps({"metrics": metrics}))
+    drawn = draw(run, run.path / "again")
+    assert {path.name for path in drawn} == names | {"gaps.png", "shifts.png"}
+    assert all(len(Image.open(path).info["Description"]) > 30 for path in drawn)
+    assert drawn[2].read_bytes() == (run.path / "plots" / "sentence.png").read_bytes()
+
+
+def test_the_held_out_sentence_has_two_hidden_tokens(run):
+    path = held_out_path(run)
+    assert len(path.tokens) == 11
+    assert (~path.visible).sum() == 2
+    hidden = [token for token, seen in zip(path.tokens, path.visible, strict=True) if not seen]
+    assert set(hidden) <= set(path.words)
+    assert np.all((path.probability > 0) & (path.probability < 1))
+
+
+def test_families_share_no_word():
+    rng = np.random.default_rng(0)
+    words = tuple(f"w{'abcdefghij'[i // 10]}{'abcdefghij'[i % 10]}x" for i in range(100))
+    found = families(
+        WordVectors(words, rng.normal(size=(100, 3)).astype(np.float32), np.arange(100, 0, -1)), skip=5
+    )
+    named = [word for family in found for word in family]
+    assert len(found) == 6
+    assert len(named) == len(set(named)) == 30
+    assert found[0][0] == words[5]
