@@ -301,7 +301,9 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _plot(arguments: argparse.Namespace) -> int:
-    print("\n".join(map(str, _open(arguments).plot())))
+    from odeembed.plots.run import draw
+
+    print("\n".join(map(str, draw(_open(arguments)))))
     return 0
 
 
@@ -309,7 +311,10 @@ def _data(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
     from odeembed.data import prepare
 
     experiment = _experiment(arguments, settings)
-    _print_numbers(prepare.inspect(prepare.prepare(experiment.data, experiment.seed)))
+    dataset = prepare.prepare(
+        experiment.data, experiment.seed, progress=lambda text: print(text, file=sys.stderr)
+    )
+    _print_numbers(dict(_flat(prepare.inspect(dataset))))
     return 0
 
 
@@ -335,7 +340,19 @@ def _reproduce(arguments: argparse.Namespace) -> int:
 def _tables(arguments: argparse.Namespace) -> int:
     from odeembed import results
 
-    return results.main(["--check"] if arguments.check else [])
+    if not arguments.check:
+        return results.main([])
+    stale = [
+        f"{file}: {name}"
+        for file in (Path("README.md"), *Path("docs").glob("*.md"))
+        for name in results.check(file)
+    ]
+    print(
+        "\n".join(["tables that are not what results/ says:", *stale])
+        if stale
+        else "every table is up to date"
+    )
+    return 1 if stale else 0
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
@@ -353,7 +370,34 @@ def _doctor(arguments: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from odeembed import runs
 
-    return _ended(None, arguments.run) if runs.demo(arguments.run) is None else 0
+    shown = runs.demo(arguments.run)
+    if shown is None:
+        return _ended(None, arguments.run)
+    print("\nNearest neighbours:")
+    for word, near in shown.neighbors.items():
+        print(f"  {word}: {', '.join(other for other, _ in near)}")
+    print("\nMean reciprocal rank of the pairs of words, by the way the vectors are read:")
+    _print_numbers({f"  {reading}": value for reading, value in shown.scores.items()})
+    print(f"\nThe gaps of '{runs.DEMO_SENTENCE}':")
+    for number, candidates in enumerate(shown.filled.candidates, 1):
+        print(f"  gap {number}: " + ", ".join(f"{word} {chance:.2f}" for word, chance in candidates))
+    print(f"  together: {shown.filled.text}")
+    print("\nWritten:")
+    for file in shown.files:
+        print(f"  {file}")
+    print(
+        f"\nGo on with: odeembed neighbors {arguments.run} WORD, odeembed infill {arguments.run} 'a ___ of ___'"
+    )
+    return 0
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested facts as lines: {"a": {"b": 1}} gives a.b 1."""
+    if isinstance(value, (dict, list)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value, 1):
+            yield from _flat(item, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, value
 
 
 def _print_numbers(numbers: Mapping[str, Any]) -> None:

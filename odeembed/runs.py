@@ -29,15 +29,20 @@ from odeembed.experiment import (
     differences,
     fingerprint,
     from_json,
+    load_config,
     replace_nodes,
     to_json,
 )
+from odeembed.export import export
 from odeembed.solve.config import SolveConfig
 from odeembed.train.checkpoint import Checkpoints, Which
 from odeembed.train.loop import Outcome
 from odeembed.train.loop import train as train_loop
 
 EXPERIMENT, RESULT, VOCABULARY = "experiment.json", "result.json", "vocabulary"
+DEMO_WORDS = ("tuple", "row", "array", "float", "width", "maximum", "method", "true")
+DEMO_SENTENCE = "returns the ___ of an array along the given ___"
+DEMO_MIN_COUNT = 20  # rarer words have vectors that were hardly trained
 _PACKAGES = ("jax", "jaxlib", "flax", "diffrax", "optax", "orbax-checkpoint", "numpy", "sentencepiece")
 _COMPARED = ("nll", "accuracy", "top10")
 
@@ -260,6 +265,45 @@ def publish(path: Path | str, results: Path | str = "results", name: str | None 
     target.parent.mkdir(parents=True, exist_ok=True)
     _write(target, json.dumps(result, indent=1, allow_nan=False) + "\n")
     return target
+
+
+class Demo(NamedTuple):
+    """What the demonstration shows.
+
+    Attributes:
+      neighbors: for some words the nearest ones and their cosines.
+      scores: mean reciprocal rank of the config's pairs of words, by reading of the vectors.
+      filled: a sentence whose gaps were filled.
+      files: what was written: vectors and pictures.
+    """
+
+    neighbors: dict[str, list[tuple[str, float]]]
+    scores: dict[str, float]
+    filled: sentences.Filled
+    files: list[Path]
+
+
+def demo(path: Path | str = "runs/demo") -> Demo | None:
+    """Trains configs/demo.py, or continues or reopens it, and shows what came of it; None when a signal stopped it."""
+    from odeembed.plots.run import draw  # matplotlib: a second that the other verbs need not wait
+
+    path = Path(path)
+    experiment = load_config("demo", "small")
+    ours = (path / EXPERIMENT).exists() and not differences(read_plan(path).experiment, experiment)
+    result = resume(path) if ours else train(experiment, path, config="demo")
+    if result is None:
+        return None
+    run = Run.open(path)
+    vectors = run.vectors()
+    words = [word for word in DEMO_WORDS if vectors.find(word) is not None]
+    found = {word: vectors.neighbors(word, 6, DEMO_MIN_COUNT) for word in words}
+    prefix = "neighbors/mrr/"
+    scores = {
+        name[len(prefix) :]: value for name, value in result["metrics"].items() if name.startswith(prefix)
+    }
+    return Demo(
+        found, scores, run.infill(DEMO_SENTENCE), [export(vectors, path / "vectors").path, *draw(run)]
+    )
 
 
 class Compared(NamedTuple):
