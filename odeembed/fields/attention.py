@@ -45,15 +45,18 @@ class AttentionField(nn.Module):
         x = nn.LayerNorm(name="norm")(y)
         q, k, v = jnp.split(nn.Dense(3 * d, name="qkv")(x).reshape(b, length, self.heads, -1), 3, axis=-1)
         scores = jnp.einsum("bqhc,bkhc->bhqk", q, k) * (d // self.heads) ** -0.5
-        scores = scores + self._distance_bias(context.times)
+        start = -jnp.exp2(-8.0 * jnp.arange(1, self.heads + 1) / self.heads)
+        before, after = (self.param(f"slope_{side}", lambda _: start) for side in ("before", "after"))
+        scores = scores + distance_bias(context.times, before, after)
         scores = jnp.where(context.keys[:, None, None, :], scores, -1e30)
         attended = jnp.einsum("bhqk,bkhc->bqhc", nn.softmax(scores), v).reshape(b, length, d)
         hidden = nn.gelu(nn.Dense(round(self.expansion * d), name="expand")(x))
         return nn.Dense(d, name="out")(attended) + nn.Dense(d, name="contract")(hidden)
 
-    def _distance_bias(self, times: Float[Array, "b l"]) -> Float[Array, "b h l l"]:
-        start = -jnp.exp2(-8.0 * jnp.arange(1, self.heads + 1) / self.heads)
-        before = self.param("slope_before", lambda _: start)
-        after = self.param("slope_after", lambda _: start)
-        lag = (times[:, :, None] - times[:, None, :])[:, None]
-        return before[:, None, None] * jnp.maximum(lag, 0) + after[:, None, None] * jnp.maximum(-lag, 0)
+
+def distance_bias(
+    times: Float[Array, "b l"], before: Float[Array, " heads"], after: Float[Array, " heads"]
+) -> Float[Array, "b heads l l"]:
+    """Added to the score of query i and key j: before * (t_i - t_j) for earlier keys, after * (t_j - t_i) for later."""
+    lag = (times[:, :, None] - times[:, None, :])[:, None]
+    return before[:, None, None] * jnp.maximum(lag, 0) + after[:, None, None] * jnp.maximum(-lag, 0)

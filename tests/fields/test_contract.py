@@ -1,0 +1,88 @@
+"""What every vector field keeps: shape, dtype, finite gradients, independence of rows, agreement of the gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from odeembed.fields.attention import AttentionContext, AttentionField
+from odeembed.fields.augmented import Augmented
+from odeembed.fields.gated import Gated
+from odeembed.fields.gru import GRUField
+from odeembed.fields.mlp import MLPField
+from odeembed.solve.config import SolveConfig
+from odeembed.solve.neural_ode import NeuralODE
+
+FIELDS = [
+    MLPField(),
+    MLPField(hidden=(8, 8), time=True, activation="softplus"),
+    MLPField(activation="gelu"),
+    GRUField(),
+    Gated(),
+    Augmented(extra=3),
+    AttentionField(heads=2),
+]
+D = 6
+
+
+def state_and_context(field, rows=5):
+    key = jax.random.key(3)
+    if field.event_ndim == 1:
+        return jax.random.normal(key, (rows, D)), None
+    times = jnp.broadcast_to(jnp.arange(4.0), (rows, 4))
+    keys = jnp.arange(4) < jnp.arange(1, rows + 1)[:, None]
+    return jax.random.normal(key, (rows, 4, D)), AttentionContext(times, keys)
+
+
+def column(field, value, rows=5):
+    return jnp.full((rows, *(1,) * field.event_ndim), value)
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=repr)
+def test_shape_dtype_and_gradient(field):
+    y, context = state_and_context(field)
+    params = field.init(jax.random.key(0), column(field, 0.5), y, context)
+    value, gradient = jax.value_and_grad(
+        lambda p: jnp.sum(field.apply(p, column(field, 0.5), y, context) ** 2)
+    )(params)
+    dy = field.apply(params, column(field, 0.5), y, context)
+    assert dy.shape == y.shape and dy.dtype == y.dtype
+    assert value > 0
+    assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(gradient))
+    assert any(bool(jnp.any(g != 0)) for g in jax.tree.leaves(gradient))
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=repr)
+def test_a_row_alone_is_the_row_in_its_batch(field):
+    y, context = state_and_context(field)
+    params = field.init(jax.random.key(0), column(field, 0.5), y, context)
+    together = field.apply(params, column(field, 0.5), y, context)
+    for i in range(y.shape[0]):
+        alone = jax.tree.map(lambda x, i=i: x[i : i + 1], context)
+        np.testing.assert_allclose(
+            field.apply(params, column(field, 0.5, 1), y[i : i + 1], alone)[0],
+            together[i],
+            rtol=1e-5,
+            atol=1e-6,
+        )
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=repr)
+@pytest.mark.parametrize("adjoint", ["recursive", "direct", "backsolve"])
+def test_every_gradient_agrees_with_the_fixed_grid(field, adjoint):
+    if field.event_ndim == 2 and adjoint == "backsolve":
+        pytest.skip("the booleans of the attention context have no continuous adjoint")
+    y, context = state_and_context(field)
+    ts = jnp.broadcast_to(jnp.array([0.0, 0.7, 1.0]), (y.shape[0], 3))
+
+    def loss(config):
+        module = NeuralODE(field, config)
+        params = NeuralODE(field, SolveConfig()).init(jax.random.key(0), y, ts, context)
+        return lambda p: jnp.sum(module.apply(p, y, ts, context).ys ** 2), params
+
+    exact, params = loss(SolveConfig(solver="rk4", steps=16))
+    adaptive, _ = loss(SolveConfig(solver="dopri5", steps=None, rtol=1e-5, atol=1e-6, adjoint=adjoint))
+    wanted, got = jax.jit(jax.grad(exact))(params), jax.jit(jax.grad(adaptive))(params)
+    scale = max(float(jnp.abs(g).max()) for g in jax.tree.leaves(wanted))
+    for a, b in zip(jax.tree.leaves(wanted), jax.tree.leaves(got), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-4 * scale)  # the tolerance 1e-5 times the length of the sums
