@@ -268,7 +268,7 @@ class _Run:
         if failed is not None and failed.total > 0:
             raise TrainingError(
                 f"{where}: solver/failed is {failed.total:.0f} of {failed.count:.0f} rows; expected none. Raise "
-                f" max_steps or loosen rtol and atol in the model's solve settings; {self.safe_step()}."
+                f"max_steps or loosen rtol and atol in the model's solve settings; {self.safe_step()}."
             )
         bad = [name for name, value in means.items() if not np.isfinite(value.total)]
         if bad:
