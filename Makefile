@@ -31,7 +31,7 @@ help:
 
 # $(call install,LOCK): every file comes from a lock and is checked against its hash, the tools that build included.
 PACKAGE := pyproject.toml setup.cfg requirements/build.txt
-PIP := -m pip --disable-pip-version-check --quiet --no-input install --no-build-isolation
+PIP := -m pip --disable-pip-version-check -qq --no-input install --no-build-isolation
 define install
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit(f"odeembed needs Python 3.11 to 3.13; \
 	got {sys.version.split()[0]} from $(PYTHON). Name another one: make PYTHON=python3.12 ...")'
