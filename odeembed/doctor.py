@@ -7,7 +7,7 @@ import platform
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, get_args
 
@@ -44,11 +44,14 @@ class _Fault(Exception):
     """What a check raises when something is wrong."""
 
 
-def examine() -> Iterator[Check]:
-    """Yields every check as soon as it is done; none changes anything outside a temporary folder and the caches."""
-    for name, check in _CHECKS.items():
+def examine(names: Iterable[str] | None = None) -> Iterator[Check]:
+    """Yields every check, or those named, as soon as it is done.
+
+    None changes anything outside a temporary folder and the caches.
+    """
+    for name in _CHECKS if names is None else names:
         try:
-            yield Check(name, True, check())
+            yield Check(name, True, _CHECKS[name]())
         except _Fault as fault:
             yield Check(name, False, str(fault))
         except Exception as error:  # whatever a broken installation raises is a finding

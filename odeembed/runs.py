@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import subprocess
@@ -44,7 +45,7 @@ DEMO_WORDS = ("tuple", "row", "array", "float", "width", "maximum", "method", "t
 DEMO_SENTENCE = "returns the ___ of an array along the given ___"
 DEMO_MIN_COUNT = 20  # rarer words have vectors that were hardly trained
 _PACKAGES = ("jax", "jaxlib", "flax", "diffrax", "optax", "orbax-checkpoint", "numpy", "sentencepiece")
-_COMPARED = ("nll", "accuracy", "top10")
+_HELD_OUT = ("nll", "accuracy", "top10")
 
 
 class Plan(NamedTuple):
@@ -356,18 +357,24 @@ def compare(
     siblings = list(siblings)
     compared = []
     for name, value in recorded["metrics"].items():
-        if not (name in _COMPARED or name.split("/")[0] in _score_names(recorded)) or value is None:
+        if value is None or not _is_compared(name):
             continue
-        seeds = [found["metrics"].get(name) for found in siblings]
-        seeds = [found for found in seeds if found is not None] or [value]
+        known = [found["metrics"].get(name) for found in siblings]
+        seeds = [found for found in known if found is not None] or [value]
         allowed = max(max(seeds) - min(seeds), tolerance * abs(value))
         found = again["metrics"].get(name)
-        compared.append(Compared(name, float("nan") if found is None else found, value, allowed))
+        compared.append(Compared(name, math.nan if found is None else found, value, allowed))
     return compared
 
 
-def _score_names(result: Mapping[str, Any]) -> set[str]:
-    return {name.split("/")[0] for name in result["metrics"]} - {"solver", "valid", *_COMPARED, "perplexity"}
+def _is_compared(name: str) -> bool:
+    """Whether a metric is a claim: scores and the held-out metrics themselves, not parts, costs or repetitions."""
+    first, _, rest = name.partition("/")
+    return (
+        name in _HELD_OUT
+        if first in _HELD_OUT or not rest
+        else first not in ("solver", "valid", "perplexity")
+    )
 
 
 def _siblings(file: Path, recorded: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

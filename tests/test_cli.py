@@ -1,0 +1,244 @@
+"""The command line: what is printed, what the exit status says, and that a mistake is one line."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from odeembed import cli, errors, runs
+from odeembed.train.logs import TIMING, read_metrics
+
+CONFIG = """
+from odeembed.data.sources import TextFiles
+from odeembed.data.text import TextData
+from odeembed.experiment import Experiment
+from odeembed.models.encoders import JumpFlow
+from odeembed.models.interpolator import Jump, MaskedInterpolator
+from odeembed.objectives.masked_interpolation import MaskedInterpolation
+from odeembed.train.optimizer import Optimizer
+
+experiments = {
+    "small": Experiment(
+        data=TextData(train=TextFiles(("text.txt",)), held_out=0.1, buckets=(8,), batch_tokens=64),
+        model=MaskedInterpolator(embed_dim=8, body=Jump(flow=JumpFlow(hidden=8))),
+        objective=MaskedInterpolation(gaps=1),
+        optimizer=Optimizer(warmup=2, peak=1e-2),
+        steps=20,
+        log_every=5,
+        evaluate_every=10,
+        checkpoint_every=10,
+    )
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a config, its text and a run."""
+    path = tmp_path_factory.mktemp("cli")
+    rng = np.random.default_rng(0)
+    choices = (["a", "the"], ["cat", "dog"], ["sees", "likes"], ["the"], ["tree", "house"])
+    lines = [" ".join(rng.choice(words) for words in choices) for _ in range(400)]
+    (path / "text.txt").write_text("\n".join(lines) + "\n")
+    (path / "grammar.py").write_text(CONFIG)
+    before = os.getcwd()
+    os.chdir(path)
+    assert cli.main(["train", "grammar", "--run", "run"]) == 0
+    yield path
+    os.chdir(before)
+
+
+def spoken(argv, capsys) -> tuple[int, str, str]:
+    capsys.readouterr()
+    try:
+        status = cli.main(argv)
+    except SystemExit as left:  # argparse's own --help
+        status = int(left.code or 0)
+    return status, *capsys.readouterr()
+
+
+def test_help_names_every_verb(capsys):
+    status, out, _ = spoken(["--help"], capsys)
+    assert status == 0
+    verbs = (
+        "train resume evaluate neighbors infill embed export plot data publish reproduce tables doctor demo"
+    )
+    assert all(re.search(rf"^    {verb}\b", out, re.M) for verb in verbs.split())
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate", "infill", "export", "reproduce"])
+def test_every_verb_has_help(verb, capsys):
+    status, out, _ = spoken([verb, "--help"], capsys)
+    assert status == 0 and f"odeembed {verb}" in out
+
+
+def test_help_after_a_config_lists_its_settings(folder, capsys):
+    status, out, _ = spoken(["train", "grammar", "--help"], capsys)
+    assert status == 0 and "--optimizer.peak FLOAT" in out and "--model.body.flow.hidden INT" in out
+
+
+@pytest.mark.parametrize(
+    "line, text",
+    [
+        ("", "required: VERB"),
+        ("trian grammar", "unknown command 'trian'; did you mean train?"),
+        ("train", "required: CONFIG"),
+        ("train gramar", "no config 'gramar'.*did you mean grammar?"),
+        ("train grammar --size full", "has no size 'full'; it has small"),
+        ("train grammar --optimizer.peek 1", "--optimizer.peek does not exist; did you mean optimizer.peak?"),
+        ("train grammar --optimizer.peak fast", "--optimizer.peak must be float; got 'fast'"),
+        ("train grammar --optimizer.peak nan", "must be a finite number.*got nan"),
+        ("train grammar --seed x", "invalid int value: 'x'"),
+        ("train grammar --run run", "already holds this run, finished"),
+        ("train grammar --run run --seed 1", r"another experiment \(seed: 0, not 1\)"),
+        ("train grammar --run .", "not a run directory"),
+        ("train grammar --run r2 --data.train.paths nowhere.txt", "nowhere.txt"),
+        ("neighbors run catt", "Try cat"),
+        ("neighbors run cat --kk 3", "unexpected '--kk 3'"),
+        ("neighbors run cat --reading vectors", "Use one of embedding"),
+        ("neighbors run cat --which 7", "no usable checkpoint 7"),
+        ("neighbors nowhere cat", "not a run directory"),
+        ("infill run thecat", "Write ___"),
+        ("export run --format glove", "Use one of word2vec"),
+        ("evaluate run --rtol 7", "rtol and atol must lie between 0 and 1"),
+        ("evaluate run --rtol 1e-3 --solver rk4", "no error estimate"),
+        ("reproduce nowhere.json", "no result nowhere.json"),
+        ("resume .", "not a run directory"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(line, text, folder, capsys):
+    status, out, err = spoken(line.split(), capsys)
+    assert status == 2 and out == ""
+    assert err.startswith("odeembed: ") and err.count("\n") == 1
+    assert re.search(text, err)
+
+
+def test_typed_overrides_reach_the_run_and_are_recorded(folder, capsys, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(
+        runs, "train", lambda experiment, path, **facts: asked.update(vars(experiment), path=path, **facts)
+    )
+    argv = "train grammar --model.body.flow.hidden 4 --seed 3 --steps 1"
+    status, _, err = spoken(argv.split(), capsys)
+    assert (
+        status == cli.STOPPED and "odeembed resume runs/grammar-small-seed3" in err
+    )  # None: a signal stopped it
+    assert asked["model"].body.flow.hidden == 4 and asked["seed"] == 3 and asked["steps"] == 1
+    assert (asked["config"], asked["size"], asked["path"]) == (
+        "grammar",
+        "small",
+        Path("runs/grammar-small-seed3"),
+    )
+    assert asked["overrides"] == ["--model.body.flow.hidden", "4", "--steps", "1"]
+
+
+def test_neighbors_infill_embed_and_export(folder, capsys, monkeypatch, tmp_path):
+    status, out, _ = spoken(["neighbors", "run", "cat", "dog", "-k", "2"], capsys)
+    assert status == 0 and re.fullmatch(r"cat: \S+ -?\d\.\d+, \S+ .*\ndog: .*\n", out)
+
+    status, out, err = spoken(["infill", "run", "the ___ sees zebra ___", "-k", "3"], capsys)
+    first, second, text = out.splitlines()
+    assert status == 0 and first.count(",") == second.count(",") == 2
+    assert re.fullmatch(r"the \w+ sees zebra \w+", text) and "1 words" in err
+
+    monkeypatch.setattr(sys, "stdin", open_bytes(tmp_path, b"the cat\n\nthe dog sees\n"))
+    status, out, _ = spoken(["embed", "run"], capsys)
+    numbers = [list(map(float, line.split())) for line in out.splitlines()]
+    assert status == 0 and np.shape(numbers) == (3, 16)
+    assert not any(numbers[1]) and any(numbers[0])
+
+    monkeypatch.setattr(sys, "stdin", open_bytes(tmp_path, b"the cat\n\nthe dog sees\n"))
+    assert spoken(["embed", "run", "--output", "vectors.npy"], capsys)[0] == 0
+    np.testing.assert_allclose(np.load("vectors.npy"), numbers, rtol=1e-5, atol=1e-6)
+
+    status, out, _ = spoken(["export", "run"], capsys)
+    assert status == 0 and (folder / "run" / "vectors.txt").read_text().startswith("8 8\n")
+
+
+def open_bytes(tmp_path: Path, content: bytes):
+    file = tmp_path / "input"
+    file.write_bytes(content)
+    return file.open(encoding="utf-8")
+
+
+def test_input_that_is_not_utf8_is_named_with_its_byte(folder, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "stdin", open_bytes(tmp_path, b"the cat\nthe \xff\n"))
+    status, _, err = spoken(["embed", "run"], capsys)
+    assert status == 2 and "line 2: byte 12 (0xff) is not UTF-8" in err
+
+
+def test_evaluate_publish_and_data(folder, capsys):
+    status, out, _ = spoken(["evaluate", "run", "--steps", "2"], capsys)
+    assert status == 0 and "nll" in out and "solver/evaluations" in out and "milliseconds" in out
+    assert spoken(["publish", "run"], capsys)[:2] == (0, "results/grammar-small-seed0.json\n")
+    status, out, _ = spoken(["data", "grammar"], capsys)
+    assert status == 0 and re.search(r"^vocabulary +10$", out, re.M)
+
+
+def test_exit_status_of_what_ends_a_command(monkeypatch, capsys):
+    def raising(error):
+        def perform(arguments):
+            raise error
+
+        monkeypatch.setattr(cli, "_doctor", perform)
+        return spoken(["doctor"], capsys)
+
+    assert raising(errors.TrainingError("the loss is NaN\nat step 3"))[::2] == (
+        1,
+        "odeembed: the loss is NaN at step 3\n",
+    )
+    assert raising(errors.DataError("x"))[0] == 2
+    assert raising(KeyboardInterrupt()) == (130, "", "")
+    monkeypatch.setenv("ODEEMBED_TRACEBACK", "1")
+    with pytest.raises(errors.DataError):
+        raising(errors.DataError("x"))
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "odeembed", *words]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(folder):
+    listing = subprocess.Popen(command("train", "--help"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    listing.stdout.close()
+    assert listing.stderr.read() == b"" and listing.wait() == 0
+
+
+def until(condition, seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.02)
+
+
+def without_clock(path: Path) -> list[dict]:
+    return [{key: v for key, v in line.items() if key not in TIMING} for line in read_metrics(path)]
+
+
+@pytest.mark.slow
+def test_kill_then_resume_gives_the_metrics_of_a_run_that_never_stopped(folder, capsys):
+    settings = ["--steps", "300", "--checkpoint_every", "40"]
+    assert spoken(["train", "grammar", "--run", "whole", *settings], capsys)[0] == 0
+
+    started = subprocess.Popen(
+        command("train", "grammar", "--run", "killed", *settings), stderr=subprocess.DEVNULL
+    )
+    until(lambda: (folder / "killed" / "checkpoints" / "80" / "sha256.json").exists())
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    assert not (folder / "killed" / "result.json").exists()
+
+    resumed = subprocess.Popen(command("resume", "killed"), stderr=subprocess.PIPE)
+    until(lambda: (folder / "killed" / "checkpoints" / "200" / "sha256.json").exists())
+    resumed.send_signal(signal.SIGTERM)
+    said = resumed.stderr.read().decode()
+    assert resumed.wait() == cli.STOPPED and "odeembed resume killed" in said
+
+    assert spoken(["resume", "killed"], capsys)[0] == 0
+    assert without_clock(folder / "killed") == without_clock(folder / "whole")
