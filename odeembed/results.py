@@ -25,8 +25,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     """Every table there are results for, as Markdown, by name.
 
     For each corpus: interpolation-, gaps-, shifts-, words- (vectors as they are), readings- (every reading tried),
-    differences-, analogies- and sentences-<corpus>. Runs that differ by their seed alone share a row: the mean, with
-    half the distance between the largest and the smallest after a ±.
+    differences- and all-differences- (likewise), analogies- and sentences-<corpus>. Runs that differ by their seed
+    alone share a row: the mean, with half the distance between the largest and the smallest after a ±.
 
     Args:
       root: the checkout.
@@ -39,13 +39,15 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     for corpus in sorted({_corpus(rows[0]) for rows in [*runs.values(), *baselines.values()]}):
         ours = {name: rows for name, rows in runs.items() if _corpus(rows[0]) == corpus}
         theirs = {name: rows for name, rows in baselines.items() if _corpus(rows[0]) == corpus}
+        compared = [row for row in comparisons if _corpus(row) == corpus]
         drawn = {
             "interpolation": _interpolation(ours),
             "gaps": _gaps(ours),
             "shifts": _shifts(ours),
-            "words": _words(theirs, ours, lambda reading: not re.search(r"-\d+$", reading)),
+            "words": _words(theirs, ours, _as_it_is),
             "readings": _words(theirs, ours, lambda reading: True),
-            "differences": _differences([row for row in comparisons if _corpus(row) == corpus]),
+            "differences": _differences(compared, _as_it_is),
+            "all-differences": _differences(compared, lambda reading: True),
             "analogies": _scores(ours, "analogy", "asked"),
             "sentences": _scores(ours, "sts", "pairs"),
         }
@@ -170,21 +172,22 @@ def _gaps(runs: Mapping[str, Sequence[Result]]) -> str:
 
 
 def _shifts(runs: Mapping[str, Sequence[Result]]) -> str:
-    """Accuracy of hidden tokens read beside their time."""
+    """Accuracy of hidden tokens read beside their time; at it, from the same tokens where they were read there too."""
     shifts = {
         float(key.removeprefix("accuracy/shift"))
         for rows in runs.values()
         for key in rows[0]["metrics"]
         if key.startswith("accuracy/shift")
     }
-    columns = [(f"accuracy/shift{shift:+g}", 3) for shift in sorted(shifts)]
-    middle = sum(shift < 0 for shift in shifts)
-    columns.insert(middle, ("accuracy", 3))
-    names = [f"t {shift:+g}" for shift in sorted(shifts)]
-    names.insert(middle, "t")
+    keys = {shift: f"accuracy/shift{shift:+g}" for shift in shifts}
+    keys.setdefault(0.0, "accuracy")
     measured = {
-        name: rows for name, rows in runs.items() if len(columns) > 1 and columns[0][0] in rows[0]["metrics"]
+        name: rows
+        for name, rows in runs.items()
+        if any(keys[shift] in rows[0]["metrics"] for shift in shifts)
     }
+    names = [f"t {shift:+g}" if shift else "t" for shift in sorted(keys)]
+    columns = [(keys[shift], 3) for shift in sorted(keys)]
     return _markdown(" | ".join(["model", *names]), _metric_rows(measured, columns))
 
 
@@ -225,12 +228,17 @@ def _readings(result: Result) -> list[str]:
     return list(dict.fromkeys(match[1] for match in found if match))
 
 
-def _differences(comparisons: Iterable[Result]) -> str:
+def _as_it_is(reading: str) -> bool:
+    """Whether a reading has all its directions."""
+    return not re.search(r"-\d+$", reading)
+
+
+def _differences(comparisons: Iterable[Result], shown: Callable[[str], bool]) -> str:
     """Differences to gensim's vectors of the same seed, with 95 % intervals of the paired bootstrap."""
     cells: dict[tuple[str, int, str, str], dict[str, str]] = defaultdict(dict)
     for result in comparisons:
         for row in result["rows"]:
-            if not row["baseline"].endswith(f"-seed{result['seed']}"):
+            if not row["baseline"].endswith(f"-seed{result['seed']}") or not shown(row["reading"]):
                 continue
             baseline = _BASELINES[row["baseline"].split("-")[1]]
             label = _label(f"{result['config']}-{result['size']}")

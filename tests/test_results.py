@@ -79,6 +79,13 @@ def test_gaps_and_shifts(checkout):
     assert (header, gru) == (["model", "t -0.5", "t", "t +0.5"], ["gru, full", "0.125", "0.250", "–"])
 
 
+def test_the_shift_of_zero_is_the_column_of_the_time_itself(checkout):
+    result = json.loads((checkout / "results" / "wiki_gru-full-seed0.json").read_text())
+    make_run(checkout, "wiki_gru", 0, metrics=result["metrics"] | {"accuracy/shift+0": 0.375})
+    header, _, gru, _ = cells(tables(checkout)["shifts-wiki"])
+    assert (header, gru) == (["model", "t -0.5", "t", "t +0.5"], ["gru, full", "0.125", "0.375", "–"])
+
+
 def test_words_stand_beside_gensims(checkout):
     header, _, first, *rest = cells(tables(checkout)["words-wiki"])
     assert header == ["model", "reading", "WS (353)", "unknown pairs", "seeds"]

@@ -68,13 +68,17 @@ def _resampled(
     truth: np.ndarray, first: np.ndarray, second: np.ndarray, times: Int[np.ndarray, "s n"]
 ) -> np.ndarray:
     """The difference of the correlations in each of s resamples; NaN where a score is constant in one."""
-    ranks = [_centred_ranks(scores, times) for scores in (truth, first, second)]
-    squares = [np.einsum("sn,sn,sn->s", times, rank, rank) for rank in ranks]
+    human, ours, theirs = (_centred_ranks(scores, times) for scores in (truth, first, second))
+
+    def correlation(scores: np.ndarray) -> np.ndarray:
+        products = [
+            np.einsum("sn,sn,sn->s", times, *pair)
+            for pair in ((human, scores), (human, human), (scores, scores))
+        ]
+        return products[0] / np.sqrt(products[1] * products[2])
+
     with np.errstate(invalid="ignore", divide="ignore"):
-        return sum(
-            sign * np.einsum("sn,sn,sn->s", times, ranks[0], ranks[k]) / np.sqrt(squares[0] * squares[k])
-            for k, sign in ((1, 1), (2, -1))
-        )
+        return correlation(ours) - correlation(theirs)
 
 
 def _centred_ranks(

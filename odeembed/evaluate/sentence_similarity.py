@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
+from jaxtyping import Float
 
 from odeembed.batch import Batch
 from odeembed.data.sources import locate
@@ -70,7 +70,7 @@ class SentenceSimilarity:
         }
         for pooling, vectors in self._pooled(run, ids).items():
             cosine = _cosines(np.where(known[:, None], vectors, 0.0))
-            scores[f"{pooling}/pearson"] = float(scipy.stats.pearsonr(judged, cosine).statistic)
+            scores[f"{pooling}/pearson"] = pearson(judged, cosine)
             scores[f"{pooling}/spearman"] = spearman(judged, cosine)
         return scores
 
@@ -112,6 +112,12 @@ def compiled_pooling(model: Any) -> Any:
         }
 
     return pool
+
+
+def pearson(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"]) -> float:
+    """Pearson's correlation; NaN where one side is constant."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return float(np.corrcoef(first, second)[0, 1])
 
 
 def separated(line: str) -> str:

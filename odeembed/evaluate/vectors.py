@@ -242,7 +242,11 @@ def whole_words(
         found = {pieces: count for pieces, count in found.items() if count >= min_count}
     named = {pieces: vocabulary.decode(pieces).strip() for pieces in found}
     # A word may be written in pieces in more than one way; the commonest stands for it.
-    best = {named[pieces]: pieces for pieces in sorted(found, key=found.get) if named[pieces].isalnum()}
+    best = {
+        named[pieces]: pieces
+        for pieces in sorted(found, key=lambda pieces: found[pieces])
+        if named[pieces].isalnum()
+    }
     pieces = tuple(best.values())
     return WholeWords(tuple(best), pieces, np.array([found[word] for word in pieces], int), grouped=True)
 

@@ -36,14 +36,14 @@ def embedding_map(vectors: WordVectors, groups: Sequence[Sequence[str]], backgro
     ax.grid(False)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
-    _write(ax, labels)
+    _write(figure, ax, labels)
     return figure
 
 
-def _write(ax: Axes, labels: Sequence[Label], size: float = 8.0) -> None:
+def _write(figure: Figure, ax: Axes, labels: Sequence[Label], size: float = 8.0) -> None:
     """Writes each label beside its point, on the side of six where it crosses the fewest points and labels."""
-    ax.figure.draw_without_rendering()  # settles the layout, which the places in points depend on
-    point = ax.figure.dpi / 72
+    figure.draw_without_rendering()  # settles the layout, which the places in points depend on
+    point = figure.dpi / 72
     points = [ax.transData.transform(place) / point for _, place, _ in labels]
     taken = [Bbox.from_bounds(x - 2, y - 2, 4, 4) for x, y in points]
     for (word, place, color), (x, y) in zip(labels, points, strict=True):
@@ -53,7 +53,14 @@ def _write(ax: Axes, labels: Sequence[Label], size: float = 8.0) -> None:
         boxes = [Bbox.from_bounds(x + dx, y + dy, width, height) for dx, dy in sides]
         best = min(range(len(boxes)), key=lambda side, boxes=boxes: boxes[side].count_overlaps(taken))
         taken.append(boxes[best])
-        ax.annotate(word, place, xytext=sides[best], textcoords="offset points", fontsize=size, color=color)
+        ax.annotate(
+            word,
+            (place[0], place[1]),
+            xytext=sides[best],
+            textcoords="offset points",
+            fontsize=size,
+            color=color,
+        )
 
 
 class Projection:

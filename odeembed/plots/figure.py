@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -53,6 +54,6 @@ def save(figure: Figure, path: Path | str, alt: str) -> Path:
     return path
 
 
-def style(number: int) -> dict[str, object]:
+def style(number: int) -> dict[str, Any]:
     """Colour and dash pattern of line `number`."""
     return {"color": PALETTE[number % len(PALETTE)], "linestyle": DASHES[number % len(DASHES)]}

@@ -35,18 +35,20 @@ def by_gap(
 
 
 def by_shift(models: Mapping[str, Metrics]) -> Figure:
-    """Draws the accuracy of hidden tokens read before, at and after their time, a line a model."""
+    """Draws the accuracy of hidden tokens read before, at and after their time, a line a model.
+
+    Where `accuracy/shift+0`, on the same tokens as the other shifts, is not there, `accuracy` stands in its place.
+    """
     figure, (ax,) = panels()
     for number, (label, metrics) in enumerate(models.items()):
         prefix = "accuracy/shift"
-        found = {
-            float(key.removeprefix(prefix)): value for key, value in metrics.items() if key.startswith(prefix)
+        measured = {
+            float(key.removeprefix(prefix)): value
+            for key, value in ({f"{prefix}+0": metrics.get("accuracy")} | dict(metrics)).items()
+            if key.startswith(prefix) and value is not None
         }
-        found[0.0] = metrics["accuracy"]
-        shifts = sorted(shift for shift, value in found.items() if value is not None)
-        ax.plot(
-            shifts, [found[shift] for shift in shifts], label=label, marker="o", markersize=4, **style(number)
-        )
+        shifts, accuracies = zip(*sorted(measured.items()), strict=True)
+        ax.plot(shifts, accuracies, label=label, marker="o", markersize=4, **style(number))
     ax.set(xlabel="time of reading less time of the token (tokens)", ylabel="accuracy", ylim=(0, None))
     ax.legend(frameon=False)
     return figure

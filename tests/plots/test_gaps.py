@@ -23,6 +23,11 @@ def test_bars_of_one_gap_do_not_overlap():
     assert all(right <= left for (_, right), (left, _) in itertools.pairwise(edges))
 
 
+def test_the_accuracy_at_the_time_is_of_the_same_tokens_where_it_was_measured():
+    line = by_shift({"jump": SHIFTS | {"accuracy/shift+0": 0.35}}).axes[0].lines[0]
+    np.testing.assert_array_equal(line.get_ydata(), [0.1, 0.35, 0.2])
+
+
 def test_shifts_are_in_order_with_the_time_itself_among_them():
     line = by_shift({"jump": SHIFTS}).axes[0].lines[0]
     np.testing.assert_array_equal(line.get_xydata(), [[-0.5, 0.1], [0, 0.3], [0.25, 0.2]])
