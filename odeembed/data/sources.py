@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
 
 from odeembed.data import docstrings
 from odeembed.errors import ConfigError, DataError, MissingFileError
@@ -258,7 +257,7 @@ def _files_under(path: Path) -> list[Path]:
     return files
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> io.BufferedIOBase:
     if path.suffix == ".gz":
         return io.BufferedReader(gzip.open(path), _LONGEST_READ)
     if path.suffix == ".xz":
@@ -266,7 +265,7 @@ def _opened(path: Path) -> BinaryIO:
     return open(path, "rb")
 
 
-def _raw_lines(stream: BinaryIO) -> Iterator[bytes]:
+def _raw_lines(stream: io.BufferedIOBase) -> Iterator[bytes]:
     """Lines with their ends; one longer than _LONGEST_READ is cut after its last space."""
     rest = b""
     while piece := stream.readline(_LONGEST_READ):

@@ -174,14 +174,16 @@ class TextDataset:
         limits = {"train": None, "valid": data.evaluation_tokens, "test": data.evaluation_tokens}
         self._splits = {split: Examples(folder, split, limits[split]) for split in SPLITS}
         self.tokens = {split: int(examples.offsets[-1]) for split, examples in self._splits.items()}
-        self.shapes, self._bounds = self._occurring_shapes()
+        self.shapes, self._members = self._assigned()
         self._check_shards()
         self._epoch: tuple[int, Any] = (-1, None)
 
     @property
     def steps_per_epoch(self) -> int:
         """Training batches an epoch."""
-        return sum(len(members) // rows for (rows, _), members in self._members)
+        return sum(
+            len(members) // rows for (rows, _), members in zip(self.shapes, self._members, strict=True)
+        )
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
@@ -249,7 +251,6 @@ class TextDataset:
         train, lengths = self.counters["train"], self._splits["train"].lengths
         seen = train["tokens"] + train["short_tokens"]
         dropped = train["unknown"] if getattr(self.data.vocabulary, "oov", "unk") == "drop" else 0
-        buckets = self._buckets_of(lengths)
         return {
             "splits": self.counters,
             "tokens": self.tokens,
@@ -264,10 +265,10 @@ class TextDataset:
                 {
                     "rows": rows,
                     "length": length,
-                    "examples": int((buckets == number).sum()),
-                    "padding": 1.0 - float(lengths[buckets == number].mean()) / length,
+                    "examples": len(members),
+                    "padding": 1.0 - float(lengths[members].mean()) / length,
                 }
-                for number, (rows, length) in enumerate(self.shapes)
+                for (rows, length), members in zip(self.shapes, self._members, strict=True)
             ],
             "folder": str(self._folder),
         }
@@ -275,28 +276,25 @@ class TextDataset:
     def _histogram(self, lengths: Int64[np.ndarray, " examples"]) -> Int64[np.ndarray, " buckets"]:
         return np.bincount(np.searchsorted(self.data.buckets, lengths), minlength=len(self.data.buckets))
 
-    def _occurring_shapes(self) -> tuple[tuple[tuple[int, int], ...], list[int]]:
-        """The shapes of the buckets that fill a batch, and up to what length each takes examples.
+    def _assigned(self) -> tuple[tuple[tuple[int, int], ...], list[Int[np.ndarray, " n"]]]:
+        """The shapes of the buckets that fill a batch, and the training examples of each.
 
         The examples of a bucket that does not fill a batch are padded to the next longer bucket that does. If there is
         none, the last bucket takes the longest examples of all, as many as make a batch: none is left out for ever.
         """
         lengths, longest = self._splits["train"].lengths, self.data.buckets[-1]
         kept, waiting = self._filled_buckets(lengths)
-        bounds = kept
-        if waiting:
-            rows = self.data.rows(longest)
-            if len(lengths) < rows:
-                raise self._too_short()
-            bound = int(np.partition(lengths, -rows)[-rows]) - 1
-            kept = [
-                bucket for bucket in self._filled_buckets(lengths[lengths <= bound])[0] if bucket < longest
-            ]
-            bounds = [*(min(bucket, bound) for bucket in kept), longest]
-            kept = [*kept, longest]
-        if not kept:
+        if len(lengths) < self.data.rows(longest) and (waiting or not kept):
             raise self._too_short()
-        return tuple((self.data.rows(bucket), bucket) for bucket in kept), bounds
+        order = np.argsort(lengths, kind="stable") if waiting else np.zeros(0, np.int64)
+        lent = order[len(order) - self.data.rows(longest) :] if waiting else order
+        if waiting:
+            shorter = self._filled_buckets(np.delete(lengths, lent))[0]
+            kept = [*(bucket for bucket in shorter if bucket < longest), longest]
+        buckets = np.searchsorted(kept, lengths)
+        buckets[lent] = len(kept) - 1
+        members = [np.flatnonzero(buckets == number).astype(np.int32) for number in range(len(kept))]
+        return tuple((self.data.rows(bucket), bucket) for bucket in kept), members
 
     def _filled_buckets(self, lengths: Int64[np.ndarray, " n"]) -> tuple[list[int], int]:
         """The buckets that fill a batch, poorer ones joined to the next, and how many examples then remain."""
@@ -335,15 +333,7 @@ class TextDataset:
                 )
 
     def _buckets_of(self, lengths: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-        return np.searchsorted(self._bounds, lengths)
-
-    @cached_property
-    def _members(self) -> list[tuple[tuple[int, int], Int[np.ndarray, " n"]]]:
-        buckets = self._buckets_of(self._splits["train"].lengths)
-        return [
-            (shape, np.flatnonzero(buckets == number).astype(np.int32))
-            for number, shape in enumerate(self.shapes)
-        ]
+        return np.searchsorted([length for _, length in self.shapes], lengths)
 
     def _plan(self, epoch: int) -> list[tuple[int, Int[np.ndarray, " b"]]]:
         """Length and examples of every batch of an epoch; the last epoch asked for is remembered."""
@@ -352,7 +342,7 @@ class TextDataset:
             rng = np.random.default_rng([self.seed, epoch])
             batches = [
                 (length, part)
-                for (rows, length), members in self._members
+                for (rows, length), members in zip(self.shapes, self._members, strict=True)
                 for part in rng.permutation(members)[: len(members) // rows * rows].reshape(-1, rows)
             ]
             plan = [batches[place] for place in rng.permutation(len(batches))]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, SupportsIndex
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -181,7 +181,7 @@ class WordVocabulary:
             return [self._ids.get(word, self.unk_id) for word in words], unknown
         return known, unknown
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[SupportsIndex]) -> str:
         """The words, a space between; padding is left out."""
         return " ".join(self.tokens[id] for id in ids if id != self.pad_id)
 
@@ -263,7 +263,7 @@ class SentencePieceVocabulary:
         ids = self.encode(line)
         return ids, ids.count(self.unk_id)
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[SupportsIndex]) -> str:
         """The text; padding is left out."""
         return self._processor.decode([self._model_ids[id] for id in ids if id != self.pad_id])
 

@@ -1,0 +1,237 @@
+"""Prepared corpora: against hand counts, through kills and rivals, and on a full disk."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from odeembed.data import prepare
+from odeembed.data.prepare import Recipe, cut, prepared, read_manifest, splits_of
+from odeembed.data.sources import TextFiles
+from odeembed.data.vocabulary import SentencePiece, Words
+from odeembed.errors import DataError
+
+
+@pytest.fixture
+def recipe(tmp_path) -> Recipe:
+    path = tmp_path / "text.txt"
+    path.write_text(
+        "".join(
+            f"line {number} of {number % 7} words " + "w " * (number % 11) + "\n" for number in range(900)
+        )
+    )
+    return Recipe(TextFiles((str(path),)), None, None, 0.1, Words(min_count=2), "line", 8, 2)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    names = [f"{split}.{kind}" for split in prepare.SPLITS for kind in (prepare.TOKENS, prepare.OFFSETS)]
+    return {
+        name: (folder / name).read_bytes() for name in [*names, "vocabulary/vocabulary.json", "manifest.json"]
+    }
+
+
+def test_splits_partition_the_lines_by_their_numbers_alone():
+    numbers = np.arange(200_000)
+    places = splits_of(numbers, ("train", "valid", "test"), 0.02)
+    np.testing.assert_array_equal(
+        places[500:600], splits_of(numbers[500:600], ("train", "valid", "test"), 0.02)
+    )
+    shares = np.bincount(places, minlength=3) / len(places)
+    np.testing.assert_allclose(shares, [0.96, 0.02, 0.02], atol=5 * np.sqrt(0.02 / 200_000))
+    assert not splits_of(numbers, ("train",), 0.02).any()
+
+
+def test_long_examples_are_cut_and_lose_nothing():
+    assert cut([1, 2, 3, 4, 5], 2) == [[1, 2], [3, 4], [5]]
+    assert cut([], 2) == []
+
+
+def test_counters_match_a_hand_count(tmp_path):
+    (tmp_path / "a.txt").write_text("a b c d e\n\nf\na b x\n")
+    recipe = Recipe(TextFiles((str(tmp_path / "a.txt"),)), None, None, 0.0, Words(min_count=2), "line", 2, 2)
+    folder = prepared(recipe, tmp_path / "cache")
+    assert read_manifest(folder)["splits"]["train"] == {
+        "lines": 4,
+        "tokens": 6,  # [a b] [c d] [a b]; the pieces [e], [f] and [x] are short
+        "examples": 3,
+        "unknown": 5,
+        "cut": 2,
+        "short": 3,
+        "short_tokens": 3,
+    }
+    assert np.fromfile(folder / "train.tokens.bin", np.int32).tolist() == [2, 3, 1, 1, 2, 3]
+    assert np.fromfile(folder / "train.offsets.bin", np.int64).tolist() == [2, 4, 6]
+
+
+def test_wikitext2_has_its_published_counts(corpora, tmp_path):
+    source = TextFiles((str(corpora / "wikitext2" / "train.txt.gz"),))
+    folder = prepared(Recipe(source, None, None, 0.0, Words(), "line", 64, 2), tmp_path)
+    train = read_manifest(folder)["splits"]["train"]
+    assert train["lines"] == 36_718
+    assert (
+        train["tokens"] + train["short_tokens"] == 2_088_628 - 36_718
+    )  # published with one end-of-line token a line
+    assert prepare.corpus_vocabulary(folder).size == 33_278  # published with end-of-line; ours has <pad>
+
+
+def test_the_vocabulary_is_made_of_train_lines_alone(tmp_path):
+    for name, text in (("train", "a b\nb c\n"), ("valid", "a z\n")):
+        (tmp_path / f"{name}.txt").write_text(text)
+    train, valid = (TextFiles((str(tmp_path / f"{name}.txt"),)) for name in ("train", "valid"))
+    folder = prepared(Recipe(train, valid, valid, 0.0, Words(), "line", 8, 1), tmp_path / "cache")
+    assert "z" not in prepare.corpus_vocabulary(folder).tokens
+    assert read_manifest(folder)["splits"]["valid"]["unknown"] == 1
+
+
+def test_pieces_get_their_counts_from_the_train_split(tmp_path):
+    (tmp_path / "a.txt").write_text("the dog sees the cat again\n" * 20)
+    source = TextFiles((str(tmp_path / "a.txt"),))
+    recipe = Recipe(source, source, source, 0.0, SentencePiece(size=280, kind="bpe"), "line", 64, 1)
+    folder = prepared(recipe, tmp_path / "cache")
+    tokens = np.fromfile(folder / "train.tokens.bin", np.int32)
+    vocabulary = prepare.corpus_vocabulary(folder)
+    np.testing.assert_array_equal(vocabulary.counts, np.bincount(tokens, minlength=vocabulary.size))
+
+
+def test_a_prepared_corpus_is_not_prepared_again(recipe, tmp_path, monkeypatch):
+    folder = prepared(recipe, tmp_path / "cache")
+    monkeypatch.setattr(prepare, "_make", lambda *_: pytest.fail("prepared twice"))
+    assert prepared(recipe, tmp_path / "cache") == folder
+
+
+def test_the_cache_folder_depends_on_text_and_settings(recipe):
+    others = [
+        replace(recipe, longest=9),
+        replace(recipe, vocabulary=Words()),
+        replace(recipe, unit="sentence"),
+        replace(recipe, valid=recipe.train),
+        replace(recipe, held_out=0.2),
+    ]
+    assert len({one.key() for one in [recipe, *others]}) == 6
+
+
+@pytest.mark.parametrize("name", ["train.tokens.bin", "valid.offsets.bin"])
+def test_a_file_cut_short_is_prepared_again(recipe, tmp_path, name):
+    folder = prepared(recipe, tmp_path / "cache")
+    whole = content(folder)
+    os.truncate(folder / name, 4)
+    assert read_manifest(folder) is None
+    assert content(prepared(recipe, tmp_path / "cache")) == whole
+
+
+@dataclass(frozen=True)
+class Stopping(TextFiles):
+    """Text files whose second reading stops with an error after 450 lines, as if the process ended there."""
+
+    readings = 0
+
+    def lines(self) -> Iterator[str]:
+        Stopping.readings += 1
+        for number, line in enumerate(super().lines()):
+            if Stopping.readings == 2 and number == 450:
+                raise KeyboardInterrupt
+            yield line
+
+
+def test_a_stopped_preparation_goes_on_where_it_was_and_ends_alike(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare, "_CHUNK", 100)
+    monkeypatch.setattr(prepare, "_SAVE_SECONDS", 0.0)
+    whole = content(prepared(recipe, tmp_path / "whole"))
+    with pytest.raises(KeyboardInterrupt):
+        prepared(replace(recipe, train=Stopping(recipe.train.paths)), tmp_path / "cache")
+    (folder,) = (tmp_path / "cache" / "corpora").iterdir()
+    for part in folder.glob("*.part"):  # what was written after the last save
+        part.write_bytes(part.read_bytes() + b"garbage!")
+    read = []
+    chunks = prepare._chunks
+    monkeypatch.setattr(
+        prepare, "_chunks", lambda *a: (read.append(chunk.read) or chunk for chunk in chunks(*a))
+    )
+    assert content(prepared(recipe, tmp_path / "cache")) == whole
+    assert read == [500, 600, 700, 800, 900]
+
+
+def test_two_processes_prepare_one_corpus(recipe, tmp_path):
+    script = (
+        "from pathlib import Path; from odeembed.data.prepare import *; from odeembed.data.sources import *;"
+        "from odeembed.data.vocabulary import *;"
+        f"prepared({recipe!r}, Path({str(tmp_path / 'cache')!r}))"
+    )
+    children = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(2)]
+    assert [child.wait(60) for child in children] == [0, 0]
+    (folder,) = (tmp_path / "cache" / "corpora").iterdir()
+    assert content(folder) == content(prepared(recipe, tmp_path / "whole"))
+
+
+def test_the_second_waits_for_the_first(recipe, tmp_path, monkeypatch):
+    inside, go_on, said = threading.Event(), threading.Event(), []
+    make, made = prepare._make, []
+
+    def slow(*arguments):
+        inside.set()
+        go_on.wait(30)
+        made.append(make(*arguments))
+
+    monkeypatch.setattr(prepare, "_make", slow)
+    first = threading.Thread(target=prepared, args=(recipe, tmp_path / "cache"))
+    first.start()
+    assert inside.wait(30)
+    second = threading.Thread(target=prepared, args=(recipe, tmp_path / "cache", said.append))
+    second.start()
+    while not said:
+        time.sleep(0.01)
+    go_on.set()
+    first.join(30)
+    second.join(30)
+    assert "waiting for another process" in said[0]
+    assert len(made) == 1
+
+
+def test_kill_9_in_the_middle_loses_nothing(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("".join(f"line {number} has some words in it\n" for number in range(20_000)))
+    recipe = Recipe(TextFiles((str(text),)), None, None, 0.1, Words(), "line", 8, 2)
+    script = (
+        "from pathlib import Path; from odeembed.data.prepare import *;"
+        "from odeembed.data.sources import *; from odeembed.data.vocabulary import *; import sys, time;"
+        "prepare = sys.modules['odeembed.data.prepare'];"
+        "prepare._SAVE_SECONDS = 0.0; save = prepare._save_progress;"
+        "prepare._save_progress = lambda *a: (save(*a), time.sleep(0.3));"
+        f"prepared({recipe!r}, Path({str(tmp_path / 'cache')!r}))"
+    )
+    child = subprocess.Popen([sys.executable, "-c", script])
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("cache/corpora/*/progress.json")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    (folder,) = (tmp_path / "cache" / "corpora").iterdir()
+    assert read_manifest(folder) is None
+    assert content(prepared(recipe, tmp_path / "cache")) == content(prepared(recipe, tmp_path / "whole"))
+
+
+def test_a_full_disk_names_the_folder_and_the_remedy(recipe, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match=r"the disk is full.*ODEEMBED_CACHE"):
+        prepared(recipe, tmp_path / "cache")
+    monkeypatch.undo()
+    assert read_manifest(prepared(recipe, tmp_path / "cache"))
+
+
+def test_a_source_whose_lines_are_all_skipped_is_named(tmp_path):
+    (tmp_path / "a.txt").write_text("<<< 1 >>>\n")
+    source = TextFiles((str(tmp_path / "a.txt"),), skip="^<<<")
+    with pytest.raises(DataError, match="holds no lines"):
+        prepared(Recipe(source, None, None, 0.1, Words(), "line", 8, 2), tmp_path / "cache")

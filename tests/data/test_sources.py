@@ -1,0 +1,160 @@
+"""Sources: files of every kind, installed documentation, TFDS; and what bad input gets."""
+
+import gzip
+import io
+import lzma
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from odeembed.data import sources
+from odeembed.data.sources import InstalledDocs, TextFiles, TfdsText, locate, spool
+from odeembed.errors import ConfigError, DataError, MissingFileError
+
+
+def write(path: Path, content: bytes) -> str:
+    opened = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
+    with opened(path, "wb") as file:
+        file.write(content)
+    return str(path)
+
+
+def test_reads_plain_gzip_and_xz_alike(tmp_path):
+    content = "first\n\nzweite Größe\r\nthird".encode()
+    paths = tuple(write(tmp_path / f"a{suffix}", content) for suffix in (".txt", ".txt.gz", ".xz"))
+    assert list(TextFiles(paths).lines()) == ["first", "", "zweite Größe", "third"] * 3
+
+
+def test_reads_a_folder_in_the_order_of_names_and_skips_marked_lines(tmp_path):
+    write(tmp_path / "b.txt.gz", b"two\n<<< marker >>>\nthree\n")
+    write(tmp_path / "a.txt", b"one\n")
+    write(tmp_path / "c.json", b"not text")
+    assert list(TextFiles((str(tmp_path),), skip=r"^<<<").lines()) == ["one", "two", "three"]
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path):
+    assert list(TextFiles((write(tmp_path / "a.txt", "\ufeffone\n".encode()),)).lines()) == ["one"]
+
+
+def test_relative_paths_are_found_under_the_data_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("ODEEMBED_DATA", str(tmp_path))
+    write(tmp_path / "a.txt", b"one\n")
+    assert locate("a.txt") == tmp_path / "a.txt"
+
+
+def test_a_missing_file_names_the_places_tried(tmp_path, monkeypatch):
+    monkeypatch.setenv("ODEEMBED_DATA", str(tmp_path))
+    with pytest.raises(MissingFileError) as caught:
+        list(TextFiles(("no/such.txt",)).lines())
+    assert str(tmp_path / "no/such.txt") in str(caught.value)
+    assert str(Path("no/such.txt").absolute()) in str(caught.value)
+    monkeypatch.delenv("ODEEMBED_DATA")
+    with pytest.raises(FileNotFoundError, match="set ODEEMBED_DATA"):
+        locate("no/such.txt")
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n\n"])
+def test_an_empty_file_is_named(tmp_path, content):
+    path = write(tmp_path / "void.txt", content)
+    with pytest.raises(DataError, match=r"void\.txt is empty"):
+        list(TextFiles((path,)).lines())
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".gz"])
+def test_text_that_is_not_utf8_names_the_byte(tmp_path, suffix):
+    path = write(tmp_path / f"latin{suffix}", "good line\nGröße\n".encode("latin1"))
+    with pytest.raises(DataError, match="byte 0xf6 at offset 12"):
+        list(TextFiles((path,)).lines())
+
+
+def test_a_damaged_archive_is_named(tmp_path):
+    for suffix in (".gz", ".xz"):
+        path = Path(write(tmp_path / f"a{suffix}", b"text " * 1000))
+        path.write_bytes(path.read_bytes()[:-20])
+        with pytest.raises(DataError, match="cannot be unpacked"):
+            list(TextFiles((str(path),)).lines())
+
+
+def test_a_line_longer_than_a_read_is_cut_at_spaces_and_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "_LONGEST_READ", 16)
+    text = " ".join(f"wörd{number}" for number in range(50))
+    lines = list(TextFiles((write(tmp_path / "a.txt", text.encode()),)).lines())
+    assert len(lines) > 20
+    assert " ".join(lines).split() == text.split()
+
+
+def test_no_path_and_a_bad_pattern_are_config_errors(tmp_path):
+    with pytest.raises(ConfigError, match="paths is empty"):
+        list(TextFiles().lines())
+    with pytest.raises(ConfigError, match="not a regular expression"):
+        list(TextFiles((write(tmp_path / "a.txt", b"x\n"),), skip="(").lines())
+
+
+def test_the_stamp_changes_with_the_text(tmp_path):
+    path = write(tmp_path / "a.txt", b"one\n")
+    before = TextFiles((path,)).stamp()
+    assert TextFiles((path,)).stamp() == before
+    write(tmp_path / "a.txt", b"other\n")
+    assert TextFiles((path,)).stamp() != before
+    assert TextFiles((path,), skip="x").stamp() != TextFiles((path,)).stamp()
+
+
+def test_standard_input_is_copied_once_and_named_by_its_content(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"from a pipe\n")))
+    path = spool(tmp_path)
+    assert spool(tmp_path) == path  # the pipe is empty by now
+    assert path.read_bytes() == b"from a pipe\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_empty_standard_input_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"")))
+    with pytest.raises(DataError, match="standard input"):
+        spool(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_installed_documentation_is_read_and_never_run(tmp_path, monkeypatch):
+    package = tmp_path / "never_imported"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        '"""The module explains what a row is in a table."""\nraise SystemExit("it was run")\n'
+    )
+    (package / "broken.py").write_text('"""No Python can read this of all the files."""\n1 +\n')
+    (package / "more.py").write_text(
+        'def f():\n    """The module explains what a row is in a table."""\n\n'
+        'class A:\n    """A column is the other way to cut a table."""\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    docs = InstalledDocs(("never_imported", "not_installed_anywhere"))
+    assert list(docs.lines()) == [
+        "The module explains what a row is in a table.",
+        "A column is the other way to cut a table.",
+    ]
+    assert "never_imported" not in sys.modules
+
+
+def test_the_language_reference_is_part_of_the_documentation():
+    first = next(line for line in InstalledDocs(("pydoc_data",)).lines() if "assert" in line.lower())
+    assert first.startswith("Assert statements")
+
+
+def test_tfds_text_equals_the_file_it_was_made_from(corpora):
+    pytest.importorskip("array_record")
+    read = [
+        line
+        for split in ("train", "validation", "test")
+        for line in TfdsText("tiny_shakespeare", split, data_dir="tfds").lines()
+    ]
+    text = (corpora / "tiny_shakespeare" / "input.txt").read_text("utf-8")
+    assert "".join(read) == text.replace("\n", "")
+
+
+def test_tfds_text_names_the_features_there_are(corpora):
+    pytest.importorskip("array_record")
+    with pytest.raises(DataError, match="it has: text"):
+        list(TfdsText("tiny_shakespeare", feature="sentence", data_dir="tfds").lines())
+    with pytest.raises(DataError, match="expected text"):
+        list(TfdsText("mnist", split="test[:1]", feature="label", data_dir="tfds").lines())

@@ -1,0 +1,319 @@
+"""Batches: pure in (seed, step), every example once, few shapes, disjoint hosts; and the errors of bad corpora."""
+
+import io
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from odeembed.batch import Batch
+from odeembed.data.sources import TextFiles
+from odeembed.data.text import TextData, TextDataset
+from odeembed.data.vocabulary import SentencePiece, Words
+from odeembed.errors import ConfigError, DataError
+
+
+def corpus(folder: Path, lengths: list[int], name: str = "text.txt") -> TextFiles:
+    """A file whose line i has lengths[i] words, the words of a line all different from those of other lines."""
+    path = folder / name
+    path.write_text(
+        "".join(" ".join(f"w{row}_{place}" for place in range(n)) + "\n" for row, n in enumerate(lengths))
+    )
+    return TextFiles((str(path),))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> TextData:
+    folder = tmp_path_factory.mktemp("corpus")
+    lengths = np.random.default_rng(0).integers(2, 17, 400).tolist()
+    train, valid = corpus(folder, lengths), corpus(folder, [*range(2, 17)] * 3, "valid.txt")
+    return TextData(train=train, valid=valid, test=valid, buckets=(4, 8, 16), batch_tokens=128, held_out=0.0)
+
+
+@pytest.fixture(scope="module")
+def dataset(data) -> TextDataset:
+    return data.open(seed=3)
+
+
+def same(a: Batch, b: Batch) -> bool:
+    return all(x is y is None or np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def rows_of(batch: Batch) -> dict[int, tuple[int, ...]]:
+    rows = zip(batch.index.tolist(), batch.values, batch.mask, strict=True)
+    return {index: tuple(values[mask].tolist()) for index, values, mask in rows if index >= 0}
+
+
+def test_a_batch_holds_the_text(dataset):
+    stream = list(dataset.token_stream("train"))
+    batch = dataset.batch(0)
+    for index, row in rows_of(batch).items():
+        assert [dataset.vocabulary.tokens[id] for id in row] == stream[index]
+
+
+def test_arrays_have_the_contracts_shapes_and_types(dataset):
+    batch = dataset.batch(5)
+    b, l = batch.values.shape  # noqa: E741
+    assert (b, l) in dataset.shapes == ((32, 4), (16, 8), (8, 16))
+    assert (batch.values.dtype, batch.times.dtype, batch.mask.dtype, batch.index.dtype) == (
+        np.int32,
+        np.float32,
+        np.bool_,
+        np.int32,
+    )
+    np.testing.assert_array_equal(batch.times, np.tile(np.arange(l, dtype=np.float32), (b, 1)))
+    assert (batch.values[~batch.mask] == dataset.vocabulary.pad_id).all()
+    assert (np.diff(batch.mask.astype(int), axis=1) <= 0).all()  # real tokens first
+    assert batch.groups is None is batch.target
+
+
+def test_a_batch_is_pure_in_seed_and_step(data, dataset):
+    steps = [0, 7, dataset.steps_per_epoch, 3 * dataset.steps_per_epoch + 1]
+    fresh = data.open(seed=3)
+    assert all(same(fresh.batch(step), dataset.batch(step)) for step in reversed(steps))
+    assert not all(same(data.open(seed=4).batch(step), dataset.batch(step)) for step in steps)
+    epochs = [tuple(dataset.batch(e * dataset.steps_per_epoch).index.tolist()) for e in range(3)]
+    assert len(set(epochs)) == 3
+
+
+def test_an_epoch_has_no_example_twice_and_misses_less_than_a_batch_a_bucket(dataset):
+    seen = Counter(i for step in range(dataset.steps_per_epoch) for i in dataset.batch(step).index.tolist())
+    assert set(seen.values()) == {1}
+    missed = len(list(dataset.token_stream("train"))) - len(seen)
+    assert 0 <= missed <= sum(rows - 1 for rows, _ in dataset.shapes)
+    assert dataset.steps_per_epoch > 20
+
+
+def test_hosts_partition_every_batch(data, dataset):
+    hosts = [data.open(seed=3, shard=k, shards=4) for k in range(4)]
+    for step in range(6):
+        whole, parts = dataset.batch(step), [host.batch(step) for host in hosts]
+        for k, part in enumerate(parts):
+            np.testing.assert_array_equal(part.index, whole.index[k::4])
+            np.testing.assert_array_equal(part.values, whole.values[k::4])
+    assert same(next(hosts[2].evaluation("valid")), next(dataset.evaluation("valid")))
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_evaluation_shows_every_example_once_in_the_training_shapes(dataset, split):
+    stream = list(dataset.token_stream(split))
+    seen = Counter()
+    for batch in dataset.evaluation(split):
+        assert batch.values.shape in dataset.shapes
+        assert not batch.mask[batch.index == -1].any()
+        for index, row in rows_of(batch).items():
+            assert [dataset.vocabulary.tokens[id] for id in row] == stream[index]
+            seen[index] += 1
+    assert seen == Counter(range(len(stream)))
+
+
+def test_an_example_longer_than_all_trained_on_is_still_evaluated(tmp_path):
+    train, valid = corpus(tmp_path, [4] * 50), corpus(tmp_path, [4, 20, 9], "valid.txt")
+    data = TextData(train=train, valid=valid, test=valid, buckets=(4, 8, 16), batch_tokens=128)
+    dataset = data.open(0)
+    assert dataset.shapes == ((32, 4),)
+    shapes = [batch.values.shape for batch in dataset.evaluation("valid")]
+    assert shapes == [(32, 4), (8, 16)]
+    assert (
+        sum(int(batch.mask.sum()) for batch in dataset.evaluation("valid")) == dataset.tokens["valid"] == 33
+    )
+
+
+def test_evaluation_stops_after_so_many_tokens(data):
+    dataset = replace(data, evaluation_tokens=30).open(0)
+    assert dataset.tokens["valid"] == 2 + 3 + 4 + 5 + 6 + 7
+    assert len(list(dataset.token_stream("valid"))) == 6
+    assert dataset.tokens["train"] == data.open(0).tokens["train"]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "shapes"),
+    [
+        ([4] * 32 + [8] * 16 + [16] * 8, ((32, 4), (16, 8), (8, 16))),
+        ([4] * 31 + [8] * 16 + [16] * 8, ((16, 8), (8, 16))),  # 31 join the next bucket
+        ([4] * 32 + [8] * 15 + [16] * 8, ((32, 4), (8, 16))),
+        ([4] * 40 + [8] * 17 + [16] * 3, ((32, 4), (8, 16))),  # 5 of 17 are lent to the 3, 12 then join them
+        ([4] * 40 + [8] * 30 + [16] * 3, ((32, 4), (16, 8), (8, 16))),
+        ([4] * 39 + [16], ((32, 4), (8, 16))),
+        ([4] * 38 + [16], ((16, 8), (8, 16))),  # 7 are lent, and 31 do not fill a batch of 4
+        ([4] * 22 + [16], ((8, 16),)),
+        ([4] * 32, ((32, 4),)),
+        ([2] * 4 + [3] * 2 + [5] * 2, ((8, 16),)),
+    ],
+)
+def test_poor_buckets_are_joined_and_no_example_is_left_out_for_ever(tmp_path, lengths, shapes):
+    valid = corpus(tmp_path, [2, 3], "valid.txt")
+    data = TextData(
+        train=corpus(tmp_path, lengths), valid=valid, test=valid, buckets=(4, 8, 16), batch_tokens=128
+    )
+    dataset = data.open(0)
+    assert dataset.shapes == shapes
+    seen = {i for step in range(40 * dataset.steps_per_epoch) for i in dataset.batch(step).index.tolist()}
+    assert seen == set(range(len(lengths)))
+
+
+def test_the_last_bucket_takes_only_what_it_lacks(tmp_path):
+    lengths = [3] * 64 + [5] * 40 + [6, 7, 7, 8, 8, 8, 16]
+    valid = corpus(tmp_path, [2], "valid.txt")
+    data = TextData(
+        train=corpus(tmp_path, lengths), valid=valid, test=valid, buckets=(4, 8, 16), batch_tokens=128
+    )
+    dataset = data.open(0)
+    assert dataset.shapes == ((32, 4), (16, 8), (8, 16))
+    batches = [dataset.batch(step) for step in range(dataset.steps_per_epoch)]
+    longest = [batch for batch in batches if batch.values.shape == (8, 16)]
+    assert sorted(lengths[i] for batch in longest for i in batch.index) == [5, 6, 7, 7, 8, 8, 8, 16]
+
+
+def test_a_corpus_shorter_than_a_batch_says_what_to_do(tmp_path):
+    data = TextData(train=corpus(tmp_path, [10] * 20), held_out=0.0, buckets=(16,), batch_tokens=1024)
+    with pytest.raises(
+        DataError, match=r"corpus shorter than one batch: 200 tokens in 20 examples.*64 rows.*to 256"
+    ):
+        data.open(0)
+    dataset = replace(data, batch_tokens=256).open(0)  # the remedy works
+    assert dataset.steps_per_epoch == 1
+    with pytest.raises(DataError, match="Give more text"):
+        TextData(train=corpus(tmp_path, [3] * 5, "tiny.txt"), held_out=0.0).open(0)
+
+
+def test_held_out_splits_are_disjoint_and_whole(tmp_path):
+    data = TextData(train=corpus(tmp_path, [5] * 1000), held_out=0.1, buckets=(8,), batch_tokens=64)
+    dataset = data.open(0)
+    lines = [
+        " ".join(tokens) for split in ("train", "valid", "test") for tokens in dataset.token_stream(split)
+    ]
+    known = {word for tokens in dataset.token_stream("train") for word in tokens}
+    assert len(lines) == 1000
+    assert 50 < len(list(dataset.token_stream("valid"))) < 150
+    assert (
+        set(dataset.vocabulary.tokens[2:]) == known
+    )  # held-out words are unknown: the vocabulary never saw them
+
+
+def test_a_split_without_examples_is_named(tmp_path):
+    dataset = TextData(train=corpus(tmp_path, [5] * 20), held_out=0.0, buckets=(8,), batch_tokens=64).open(0)
+    with pytest.raises(DataError, match=r"'valid' has no examples.*data\.valid"):
+        next(dataset.evaluation("valid"))
+    with pytest.raises(ConfigError, match="no split 'dev'"):
+        next(dataset.evaluation("dev"))
+
+
+def test_sentences_as_units(tmp_path):
+    (tmp_path / "a.txt").write_text("The first one. The second is here! And a third?\n" * 30)
+    source = TextFiles((str(tmp_path / "a.txt"),))
+    data = TextData(train=source, valid=source, test=source, unit="sentence", buckets=(8,), batch_tokens=64)
+    assert list(data.open(0).token_stream("train"))[:3] == [
+        ["The", "first", "one."],
+        ["The", "second", "is", "here!"],
+        ["And", "a", "third?"],
+    ]
+
+
+def test_pieces_carry_the_number_of_their_word(tmp_path):
+    (tmp_path / "a.txt").write_text("the unbelievable dogs bark <unk> loudly\nthe cats\n" * 40)
+    source = TextFiles((str(tmp_path / "a.txt"),))
+    vocabulary = SentencePiece(size=290, kind="bpe")
+    data = TextData(
+        train=source, valid=source, test=source, vocabulary=vocabulary, buckets=(40,), batch_tokens=320
+    )
+    dataset = data.open(0)
+    batch = next(dataset.evaluation("train"))
+    assert batch.groups.dtype == np.int32
+    for values, mask, groups in zip(batch.values, batch.mask, batch.groups, strict=True):
+        words: dict[int, list[int]] = {}
+        for id, group in zip(values[mask].tolist(), groups[mask].tolist(), strict=True):
+            words.setdefault(group, []).append(id)
+        text = dataset.vocabulary.decode(values[mask]).split()
+        assert [dataset.vocabulary.decode(ids).strip() for ids in words.values()] == [
+            "⁇" if word == "⁇" else word for word in text
+        ]
+        assert set(groups[mask]).isdisjoint(groups[~mask])
+        assert groups.max() < len(groups)
+
+
+def test_the_fingerprint_names_text_vocabulary_arithmetic_and_seed(data, dataset, tmp_path):
+    assert dataset.fingerprint == data.open(seed=3).fingerprint
+    different = {
+        "seed": data.open(seed=4),
+        "batch_tokens": replace(data, batch_tokens=256).open(seed=3),
+        "vocabulary": replace(data, vocabulary=Words(oov="drop")).open(seed=3),
+    }
+    for field, other in different.items():
+        changed = {key for key, value in other.fingerprint.items() if value != dataset.fingerprint[key]}
+        assert field in changed
+        assert "corpus" not in changed
+
+
+def test_the_cache_may_be_made_elsewhere_without_changing_the_fingerprint(data, dataset, tmp_path):
+    (moved := tmp_path / "moved.txt").write_bytes(Path(data.train.paths[0]).read_bytes())
+    other = replace(data, train=TextFiles((str(moved),))).open(3, cache_dir=tmp_path / "cache")
+    assert other.fingerprint == dataset.fingerprint
+    assert same(other.batch(11), dataset.batch(11))
+
+
+def test_specialise_sets_the_vocabulary_size_where_there_is_one(dataset):
+    model = SimpleNamespace(vocab_size=0, clone=lambda **changes: changes)
+    assert dataset.specialise(model) == {"vocab_size": dataset.vocabulary.size}
+    bare = SimpleNamespace()
+    assert dataset.specialise(bare) is bare
+
+
+def test_inspect_counts_what_is_there(dataset):
+    facts = dataset.inspect()
+    stream = list(dataset.token_stream("train"))
+    assert facts["tokens"]["train"] == sum(map(len, stream))
+    assert facts["lengths"] == {"<=4": sum(len(s) <= 4 for s in stream), "<=8": sum(4 < len(s) <= 8 for s in stream),
+                                "<=16": sum(len(s) > 8 for s in stream)}  # fmt: skip
+    short = [len(s) for s in stream if len(s) <= 4]
+    assert facts["shapes"][0]["padding"] == pytest.approx(1 - np.mean(short) / 4)
+    assert facts["unknown_rate"] == 0
+
+
+@pytest.mark.parametrize("oov", ["unk", "drop"])
+def test_the_rate_of_unknown_words_is_that_of_the_text(tmp_path, oov):
+    (tmp_path / "a.txt").write_text("a b c rare\n" + "a b c\n" * 19)
+    source = TextFiles((str(tmp_path / "a.txt"),))
+    words = Words(min_count=2, oov=oov)
+    data = TextData(train=source, valid=source, test=source, vocabulary=words, buckets=(4,), batch_tokens=32)
+    assert data.open(0).inspect()["unknown_rate"] == pytest.approx(1 / 61)
+
+
+def test_standard_input_is_replaced_by_its_copy(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"a b c\n" * 40)))
+    data = TextData(train=TextFiles(("-",)), held_out=0.0, buckets=(4,), batch_tokens=32)
+    settled = data.settled(tmp_path)
+    assert settled.train.paths[0].startswith(str(tmp_path))
+    assert data.open(0, cache_dir=tmp_path).tokens == settled.open(0, cache_dir=tmp_path).tokens
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"buckets": (16, 8)}, "rising"),
+        ({"buckets": (1, 2, 3, 4, 5)}, "one to four"),
+        ({"min_length": 17}, "min_length"),
+        ({"batch_tokens": 100}, "at least 512"),
+        ({"held_out": 0.5}, "held_out"),
+    ],
+)
+def test_impossible_settings_are_refused_at_once(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        TextData(**settings)
+
+
+def test_rows_must_divide_over_the_hosts(data):
+    with pytest.raises(ConfigError, match="do not divide over 3 hosts"):
+        data.open(0, shards=3)
+    with pytest.raises(ConfigError, match="shard must lie"):
+        data.open(0, shard=2, shards=2)
+
+
+def test_the_data_room_does_without_jax():
+    code = "import sys, odeembed.data.text, odeembed.data.prepare; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
