@@ -8,10 +8,16 @@ from typing import Literal
 
 import flax.linen as nn
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from odeembed import experiment as tree
+from odeembed.data.text import TextData
 from odeembed.errors import ConfigError, MissingFileError
 from odeembed.experiment import Experiment
+from odeembed.models.interpolator import MaskedInterpolator
+from odeembed.objectives.masked_interpolation import MaskedInterpolation
+from odeembed.train.optimizer import Optimizer
 
 
 class Field(nn.Module):
@@ -246,5 +252,28 @@ def test_a_broken_config_is_named_with_its_line(tmp_path, text, expected):
 
 def test_a_config_that_is_not_there_lists_what_was_tried(tmp_path):
     (tmp_path / "wikitext.py").write_text("")
-    with pytest.raises(MissingFileError, match=r"did you mean wikitext.*tried"):
+    with pytest.raises(MissingFileError, match=r"tried .*; did you mean wikitext"):
         tree.load_config(tmp_path / "wikitxt.py", "small")
+
+
+REAL = Experiment(TextData(), MaskedInterpolator(), MaskedInterpolation(), Optimizer(), steps=10)
+VALUES = st.one_of(
+    st.sampled_from(
+        ["nan", "-inf", "1e999", "-1", "0", "", "None", "True", "1e3", "9" * 40, "--", "-", "\x00", "a b"]
+    ),
+    st.integers().map(str),
+    st.floats().map(str),
+    st.text(max_size=6),
+)
+
+
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.one_of(st.sampled_from(tree.settings(REAL)), st.text(max_size=12)), st.lists(VALUES, max_size=3))
+def test_whatever_is_typed_is_a_setting_or_a_named_mistake(name, values):
+    try:
+        changed = tree.override(REAL, [f"--{name}", *values])
+    except ConfigError as error:
+        assert len(str(error)) > 20
+    else:
+        assert tree.from_json(json.loads(json.dumps(tree.to_json(changed), allow_nan=False))) == changed
