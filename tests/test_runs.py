@@ -194,6 +194,19 @@ def test_an_overridden_run_is_published_only_under_a_name_of_its_own(trained, tm
     assert runs.publish(changed, tmp_path, "mine-seed0").name == "mine-seed0.json"
 
 
+def test_the_demonstration_shows_words_gaps_and_files_and_is_not_trained_twice(text, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "load_config", lambda name, size: experiment(text))
+    monkeypatch.setattr(runs, "DEMO_WORDS", ("cat", "zebra"))
+    monkeypatch.setattr(runs, "DEMO_MIN_COUNT", 1)
+    first = runs.demo(tmp_path / "demo")
+    assert set(first.neighbors) == {"cat"} and len(first.neighbors["cat"]) == 6
+    assert set(first.scores) == {"embedding"} and "___" not in first.filled.text
+    assert [path.name for path in first.files if not path.is_file()] == []
+    assert {"vectors.txt", "training.png"} <= {path.name for path in first.files}
+    monkeypatch.setattr(runs, "train_loop", None)
+    assert runs.demo(tmp_path / "demo") == first
+
+
 def test_results_that_are_none_are_named(tmp_path):
     with pytest.raises(MissingFileError, match="no result"):
         runs.read_result(tmp_path / "x.json")
