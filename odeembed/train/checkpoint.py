@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
@@ -244,7 +245,7 @@ class Checkpoints:
         last = max((kept for kept in self.steps() if kept != step), default=None)
         safe = "there is no earlier one" if last is None else f"the last good one is of step {last}"
         return TrainingError(
-            f"the checkpoint of step {step} could not be written to {self.folder}: {_first_line(error)}; {safe}. "
+            f"the checkpoint of step {step} could not be written to {self.folder}: {_cause(error)}; {safe}. "
             f"Free or allow space there, then resume."
         )
 
@@ -295,7 +296,7 @@ def _items(state: TrainState) -> dict[str, Any]:
 
 
 def _placeholder(leaf: Any) -> np.ndarray:
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.eval_shape(jax.random.key_data, leaf)
     return np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)  # of no size, whatever the shape
 
@@ -351,5 +352,9 @@ def _listed(items: Any, most: int = 6) -> str:
     return ", ".join(items[:most]) + more if items else "none"
 
 
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:300]}"
+def _cause(error: Exception) -> str:
+    text = str(error)
+    if "RESOURCE_EXHAUSTED" in text or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        room = text.rpartition("] ")[2] if isinstance(error, OSError) else ""
+        return f"the disk is full{room and f', {room}'}"
+    return f"{type(error).__name__}: {text.strip().partition(chr(10))[0][:300]}"

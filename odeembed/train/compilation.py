@@ -73,8 +73,9 @@ def enable_compilation_cache(folder: Path | None = None, max_bytes: int = CACHE_
     """
     if os.environ.get("ODEEMBED_COMPILE_CACHE") == "0":
         return None
-    if jax.config.jax_compilation_cache_dir:
-        return Path(jax.config.jax_compilation_cache_dir)
+    known: str | None = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    if known:
+        return Path(known)
     root = Path(os.environ.get("ODEEMBED_CACHE") or Path.home() / ".cache" / "odeembed")
     folder = (folder or root / "jax") / _processor()
     try:

@@ -367,7 +367,8 @@ class _Clock:
 
     def __init__(self) -> None:
         self._start = self._last = time.perf_counter()
-        self.spent = dict.fromkeys(("setup", "compile", "data", "step", "evaluation", "checkpoint"), 0.0)
+        names = "setup", "compile", "data", "step", "evaluation", "checkpoint"
+        self.spent: dict[str, float] = {name: 0.0 for name in names}
 
     def lap(self, name: str) -> None:
         now = time.perf_counter()

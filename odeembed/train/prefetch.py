@@ -2,13 +2,13 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-def prefetch(make: Callable[[int], T], start: int, stop: int, ahead: int = 2) -> Iterator[T]:
+def prefetch(make: Callable[[int], T], start: int, stop: int, ahead: int = 2) -> Generator[T, None, None]:
     """Yields make(start), ..., make(stop - 1) in order, up to `ahead` of them made before they are asked for.
 
     What `make` raises is raised here. The thread ends when the iterator is closed or collected.

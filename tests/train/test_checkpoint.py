@@ -225,7 +225,8 @@ def test_a_disk_without_room_is_an_error_before_anything_is_written(tmp_path, st
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
     with Checkpoints(tmp_path, write=True) as checkpoints:
         with pytest.raises(
-            TrainingError, match=r"step 2 could not.*10 free.*last good one is of step 1. Free"
+            TrainingError,
+            match=r"step 2 could not.*: the disk is full, .* 10 free; the last good one is of step 1. Free",
         ):
             checkpoints.save(2, state, 0.5)
         assert checkpoints.steps() == (1,)
