@@ -119,6 +119,18 @@ def test_the_cache_folder_depends_on_text_and_settings(recipe):
     assert len({one.key() for one in [recipe, *others]}) == 6
 
 
+def test_the_corpus_hash_is_that_of_the_text(recipe, tmp_path):
+    text = tmp_path / "text.txt"
+    other, same_text = tmp_path / "other.txt", tmp_path / "same.txt"
+    same_text.write_bytes(text.read_bytes())
+    other.write_text(text.read_text().replace("line 5 ", "line 5  "))  # the same words
+    hashes = [
+        read_manifest(prepared(replace(recipe, train=TextFiles((str(path),))), tmp_path / "cache"))["corpus"]
+        for path in (text, same_text, other)
+    ]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
 @pytest.mark.parametrize("name", ["train.tokens.bin", "valid.offsets.bin"])
 def test_a_file_cut_short_is_prepared_again(recipe, tmp_path, name):
     folder = prepared(recipe, tmp_path / "cache")

@@ -234,6 +234,7 @@ def test_pieces_carry_the_number_of_their_word(tmp_path):
             "⁇" if word == "⁇" else word for word in text
         ]
         assert set(groups[mask]).isdisjoint(groups[~mask])
+        assert groups[0] == 0
         assert groups.max() < len(groups)
 
 
