@@ -27,10 +27,10 @@ def on_wikipedia(experiment, steps: int):
         vocabulary=words,
         evaluation_tokens=100_000,
     )
-    return replace(experiment, data=data, steps=steps, scores=(WordSimilarity(tokens=1_000_000), Analogies()))
+    return replace(experiment, data=data, steps=steps, scores=(WordSimilarity(tokens=500_000), Analogies()))
 
 
 experiments = {
-    "small": on_wikipedia(wikitext2["small"], steps=900),
-    "full": on_wikipedia(wikitext2["full"], steps=8000),
+    "small": on_wikipedia(wikitext2["small"], steps=2000),
+    "full": on_wikipedia(wikitext2["full"], steps=20000),
 }

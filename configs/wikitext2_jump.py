@@ -28,7 +28,7 @@ data = TextData(
     vocabulary=Words(),
     unit="line",
     buckets=(8, 16, 32),
-    batch_tokens=8192,
+    batch_tokens=2048,
 )
 flow = JumpFlow(hidden=128, field=GRUField(), config=SolveConfig(solver="midpoint", steps=1))
 small = Experiment(
@@ -41,19 +41,19 @@ small = Experiment(
         negatives=1024,
     ),
     optimizer=Optimizer(peak=4e-3, warmup=100, b2=0.98),
-    steps=600,
-    evaluate_every=300,
-    checkpoint_every=100,
-    scores=(FractionalTimes(), WordSimilarity(tokens=500_000)),
+    steps=1200,
+    evaluate_every=600,
+    checkpoint_every=200,
+    scores=(FractionalTimes(), WordSimilarity(tokens=200_000)),
 )
 full = replace(
     small,
-    data=replace(data, batch_tokens=32768),
+    data=replace(data, batch_tokens=8192),
     model=MaskedInterpolator(embed_dim=128, body=Jump(replace(flow, hidden=256))),
     objective=replace(small.objective, negatives=4096),
-    steps=6000,
-    evaluate_every=1000,
-    checkpoint_every=500,
+    steps=12000,
+    evaluate_every=2000,
+    checkpoint_every=1000,
     scores=(FractionalTimes(), WordSimilarity()),
 )
 experiments = {"small": small, "full": full}

@@ -229,17 +229,20 @@ class MaskedInterpolator(nn.Module):
       vocab_size: v; set from the data when a run starts.
       embed_dim: e, width of the word vectors.
       body: what carries information from the visible tokens to the times asked for.
+      embed_std: standard deviation of the word vectors at the start. Small, so that what a rare word learns in its few
+        updates is not drowned by where it started.
       tied: whether the output layer is the embedding itself (Press and Wolf 2017) or a table of its own.
     """
 
     vocab_size: int = 0
     embed_dim: int = 128
     body: Jump | Latent | Depth | Transformer = Jump()
+    embed_std: float = 0.01
     tied: bool = True
 
     def setup(self):
         """Tables and bias of the vocabulary, and the read-out."""
-        init = nn.initializers.normal(self.embed_dim**-0.5)
+        init = nn.initializers.normal(self.embed_std)
         self.embedding = nn.Embed(self.vocab_size, self.embed_dim, embedding_init=init)
         if not self.tied:
             self.output = nn.Embed(self.vocab_size, self.embed_dim, embedding_init=init)
