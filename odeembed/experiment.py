@@ -20,7 +20,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args, get_origin, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin, runtime_checkable
 
 import flax.linen as nn
 
@@ -36,14 +36,19 @@ _MODULE = re.compile(r"odeembed(\.[A-Za-z]\w*)+")
 class Data(Protocol):
     """What names a data set and opens it: `open(seed)` gives the dataset whose `batch(step)` is pure."""
 
-    def open(self, seed: int, **options: Any) -> Any:
-        """The dataset, its files prepared."""
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def open(self) -> Callable[..., Any]:
+        """`open(seed, **options)` is the dataset, its files prepared."""
         ...
 
 
 @runtime_checkable
 class Objective(Protocol):
     """What is minimised, and what is measured on held-out examples."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def init(self, model: nn.Module, key: Any, batch: Any) -> Any:
         """The parameters at the start."""
@@ -57,6 +62,8 @@ class Objective(Protocol):
 @runtime_checkable
 class OptimizerConfig(Protocol):
     """What builds the optax transformation for a number of steps."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def build(self, steps: int) -> Any:
         """The gradient transformation for a run of so many steps."""
