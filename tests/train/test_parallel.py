@@ -21,14 +21,14 @@ from odeembed.train.state import init_state
 from odeembed.train.step import make_step
 
 text = TinyText()
-model, objective, optimizer = text.specialise(TinyModel()), NextToken(), Optimizer(peak=0.05, warmup=2).build(8)
+model, objective, optimizer = text.specialise(TinyModel()), NextToken(), Optimizer(peak=0.05, warmup=2).build(4)
 
 def losses(mode, devices, accumulate=1):
     layout = make_parallel(mode, jax.devices()[:devices])
     step = make_step(model, objective, optimizer, accumulate=accumulate, ema=0.9, axis=layout.axis)
     state = layout.place_state(init_state(model, objective, optimizer, text.batch(0), 0, 0.9))
     compiled, found = Compiled(layout.map(step)), []
-    for number in range(8):
+    for number in range(4):
         batch = layout.place_batch(text.batch(number))
         before, state = state, compiled.program(state, batch)(state, batch)
         assert before.params["readout"]["kernel"].is_deleted(), "the state's memory is not reused"
@@ -38,7 +38,7 @@ def losses(mode, devices, accumulate=1):
     return found + [float(np.sum(state.ema["readout"]["kernel"])), float(np.sum(evaluated.index))]
 
 cases = [("jit", 1, 1), ("jit", 8, 1), ("shard_map", 8, 1), ("pmap", 8, 1)]
-cases += [("jit", 8, 2), ("shard_map", 4, 2), ("pmap", 4, 4), ("pmap", 1, 1)]
+cases += [("jit", 8, 2), ("shard_map", 4, 4)]
 print(json.dumps([losses(*case) for case in cases]))
 """
 
@@ -53,7 +53,7 @@ def test_all_modes_on_eight_devices_take_the_steps_of_one():
     )
     assert done.returncode == 0, done.stderr
     one, *others = json.loads(done.stdout)
-    assert one[0] > one[7] > 0
+    assert one[0] > one[3] > 0
     for other in others:
         assert other == pytest.approx(one, rel=1e-5)
 
