@@ -125,10 +125,10 @@ class Latent(nn.Module):
         """States at the token times, or at those of `query`."""
         flow = self.encoder(embedded, times, visible & mask, mask)
         z0 = nn.Dense(self.latent, name="start")(flow.after[0][:, 0])
-        ts, real = times, mask
+        ts, real = times if query is None else jnp.concatenate([query, times], axis=1), mask
+        order = jnp.argsort(ts, axis=1, stable=True)
         if query is not None:
-            order = jnp.argsort(jnp.concatenate([query, times], axis=1), axis=1, stable=True)
-            ts = jnp.take_along_axis(jnp.concatenate([query, times], axis=1), order, axis=1)
+            ts = jnp.take_along_axis(ts, order, axis=1)
             rows = jnp.broadcast_to(mask.any(1, keepdims=True), query.shape)
             real = jnp.take_along_axis(jnp.concatenate([rows, mask], axis=1), order, axis=1)
         # The path starts at a time of its own, one token before the first, so that no reading is z0 itself.

@@ -123,7 +123,7 @@ def _combine(dt, y, weights, stages):
 
 def _statistics(field, ts, config: SolveConfig) -> dict[str, Any]:
     moves = [jnp.sum(t[:, 1:] != t[:, :-1], axis=1, dtype=jnp.int32) for t in jax.tree.leaves(ts)]
-    accepted = sum(moves) * (0 if field is None else config.steps)
+    accepted = sum(moves) * (0 if field is None or config.steps is None else config.steps)
     stages = len(tableau(config.solver)[2])
     return {"evaluations": accepted * stages, "accepted": accepted, "rejected": 0 * accepted}
 
