@@ -2,7 +2,7 @@
 # make test       the tests
 # make check      all that is checked before a change lands, on this machine's Python: lint types test notebooks
 # make lint | types | notebooks      one of those alone
-# make lowest     the tests with the oldest versions of the dependencies that are admitted
+# make lowest     the tests with the oldest versions of the dependencies that are admitted (Python 3.11 or 3.12)
 # make newest     the tests with the newest ones (jax above 0.10 needs Python 3.12)
 # make tables     fill the tables of the README from results/
 # make lock       resolve the dependencies anew into requirements/
