@@ -158,15 +158,21 @@ class MaskedInterpolation:
         for g in range(1, self.gaps + 1):
             means[f"nll/gap{g}"] = _mean(nll, weight & (gap == g))
             means[f"accuracy/gap{g}"] = _mean(above < 1, weight & (gap == g))
-        for shift in self.shifts:
-            means[f"accuracy/shift{shift:+g}"] = self._accuracy_off_time(model, params, batch, visible, shift)
-        return means
+        return means | self._accuracy_off_time(model, params, batch, visible)
 
-    def _accuracy_off_time(self, model, params, batch, visible, shift):
+    def _accuracy_off_time(self, model, params, batch, visible):
+        """Accuracy of the hidden tokens read at their times plus each shift, all from one solve."""
+        if not self.shifts:
+            return {}
         times, targets, weight = _gather_hidden(self.held_out, batch.times[..., None], batch, visible)
-        out = model.apply({"params": params}, batch, visible, times[..., 0] + shift)
-        logits = model.apply({"params": params}, out.states, method="logits")
-        return _mean(jnp.argmax(logits, axis=-1) == targets, weight & (batch.index >= 0)[:, None])
+        weight = weight & (batch.index >= 0)[:, None]
+        query = jnp.concatenate([times[..., 0] + shift for shift in self.shifts], axis=1)
+        states = model.apply({"params": params}, batch, visible, query).states
+        means = {}
+        for shift, read in zip(self.shifts, jnp.split(states, len(self.shifts), axis=1), strict=True):
+            best = jnp.argmax(model.apply({"params": params}, read, method="logits"), axis=-1)
+            means[f"accuracy/shift{shift:+g}"] = _mean(best == targets, weight)
+        return means
 
     def _sampled_nll(self, model, params, states, targets, key):
         """-log softmax over the target and shared negatives, each logit less log(negatives * q(word)).
