@@ -15,11 +15,11 @@ class FractionalTimes:
 
     Attributes:
       shifts: in tokens; the visible tokens stay where they are.
-      batches: how many batches of the test split are read.
+      every: of the batches of the test split, each `every`-th is read, from the first on.
     """
 
     shifts: tuple[float, ...] = (-0.5, -0.25, 0.0, 0.25, 0.5)
-    batches: int = 8
+    every: int = 8
 
     def __call__(self, run: Any) -> dict[str, float]:
         """Returns accuracy/shift<shift>; the tokens, and the masks, are those of the run's own evaluation.
@@ -28,7 +28,7 @@ class FractionalTimes:
           run: has model, params, experiment and dataset.
         """
         objective = replace(run.experiment.objective, shifts=self.shifts)
-        batches = islice(run.dataset.evaluation("test"), self.batches)
+        batches = islice(run.dataset.evaluation("test"), 0, None, self.every)
         key = jax.random.key(run.experiment.seed)
         means = evaluate_split(run.model, run.params, objective, batches, key)
         return {name: mean.value for name, mean in means.items() if name.startswith("accuracy/shift")}
