@@ -40,7 +40,8 @@ class Outcome(NamedTuple):
       metrics: the last held-out metrics.
       stopped: why it ended; "signal" means that it can be resumed.
       compilations: programs compiled for the step, one a batch shape.
-      time: seconds of this process spent in setup, compile, data, step, evaluation and checkpoint.
+      time: seconds of this process spent in setup, compile, data, step, evaluation and checkpoint; "data" is the host's
+        wait for batches, during which the device may still be busy with the steps before.
       peak_memory_bytes: most memory this process ever held on the host.
       device_memory_bytes: the same on one device, where the backend counts it (not on the CPU); 0 otherwise.
       step_bytes: memory of the largest compiled step on one device: state, batch and temporaries; 0 if unknown.
