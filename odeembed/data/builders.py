@@ -2,10 +2,10 @@
 
 import gzip
 import json
+import os
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from types import new_class
 from typing import Any
@@ -170,7 +170,7 @@ def open_prepared(name: str, split: str, data_dir: str | None) -> Sequence[dict[
       DataError: no such split, or features of classes outside TensorFlow Datasets, which TFDS would import.
     """
     folder = _prepared_folder(name, data_dir)
-    builder = tfds.builder_from_directory(folder)
+    builder: Any = tfds.builder_from_directory(folder)  # its decorators hide the signatures
     try:
         return builder.as_data_source(split=split)
     except (ValueError, KeyError) as error:
@@ -236,18 +236,15 @@ def _pair_examples(
     languages: tuple[str, str], files: tuple[Path, Path]
 ) -> Iterator[tuple[int, dict[str, str]]]:
     sides = [read_lines(Path(file)) for file in files]
-    with ExitStack() as open_files:
-        for side in sides:
-            open_files.callback(side.close)
-        try:
-            for number, pair in enumerate(zip(*sides, strict=True)):
-                yield number, dict(zip(languages, pair, strict=True))
-        except ValueError as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(
-                f"{files[0]} and {files[1]} have different numbers of lines; expected pairs."
-            ) from None
+    try:
+        for number, pair in enumerate(zip(*sides, strict=True)):
+            yield number, dict(zip(languages, pair, strict=True))
+    except ValueError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"{files[0]} and {files[1]} have different numbers of lines; expected pairs."
+        ) from None
 
 
 def _image_examples(
@@ -264,7 +261,7 @@ def _prepared_folder(name: str, data_dir: str | None) -> Path:
         raise ConfigError(
             f"{name!r} is not a dataset's name; expected name, name/config or name/config:1.0.0."
         )
-    root = Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+    root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     folder = _newest(name, root)
     if folder is None:
         _prepare_stock(name, root)

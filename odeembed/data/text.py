@@ -169,8 +169,11 @@ class TextDataset:
         self.data, self.seed, self._folder = data, seed, folder
         self._shard, self._shards = shard, shards
         self.vocabulary: Vocabulary = corpus_vocabulary(folder)
-        self._manifest = read_manifest(folder)
-        self.counters: dict[str, dict[str, int]] = self._manifest["splits"]
+        manifest = read_manifest(folder)
+        if manifest is None:
+            raise DataError(f"{folder} does not hold a whole prepared corpus. Open it through TextData.open.")
+        self._manifest = manifest
+        self.counters: dict[str, dict[str, int]] = manifest["splits"]
         limits = {"train": None, "valid": data.evaluation_tokens, "test": data.evaluation_tokens}
         self._splits = {split: Examples(folder, split, limits[split]) for split in SPLITS}
         self.tokens = {split: int(examples.offsets[-1]) for split, examples in self._splits.items()}

@@ -220,12 +220,14 @@ class SentencePieceVocabulary:
     """
 
     model: bytes = field(repr=False)
-    counts: Int64[np.ndarray, " v"] | None = field(default=None, repr=False, compare=False)
+    counts: Int64[np.ndarray, " v"] = field(
+        default_factory=lambda: np.zeros(0, np.int64), repr=False, compare=False
+    )
     pad_id = 0
     unk_id = 1
 
     def __post_init__(self):
-        if self.counts is None:
+        if not self.counts.size:
             object.__setattr__(self, "counts", np.zeros(self.size, np.int64))
 
     @property
@@ -326,14 +328,13 @@ def load_vocabulary(folder: Path) -> Vocabulary:
     try:
         facts = json.loads(path.read_text("utf-8"))
         vocabulary = _rebuilt(facts, Path(folder))
-        damaged = vocabulary.fingerprint != facts["fingerprint"] or len(facts["counts"]) != vocabulary.size
+        if vocabulary.fingerprint == facts["fingerprint"] and len(vocabulary.counts) == vocabulary.size:
+            return vocabulary
     except (ValueError, KeyError, TypeError, OSError):
-        damaged = True
-    if damaged:
-        raise DataError(
-            f"{path} is damaged: its content does not match its hash. Restore it or prepare the corpus again."
-        )
-    return vocabulary
+        pass  # the file does not even have the form of a vocabulary: said below
+    raise DataError(
+        f"{path} is damaged: its content does not match its hash. Restore it or prepare the corpus again."
+    )
 
 
 def _rebuilt(facts: dict[str, Any], folder: Path) -> Vocabulary:
