@@ -10,6 +10,9 @@ from wikitext2_jump import experiments as jump
 from odeembed.fields.attention import AttentionField
 from odeembed.models.interpolator import MaskedInterpolator, Transformer
 
+optimizer = replace(
+    jump["small"].optimizer, peak=1e-3
+)  # at 4e-3 attention learns no more than word frequencies
 experiments = {
     name: replace(
         one,
@@ -17,6 +20,7 @@ experiments = {
             embed_dim=128, body=Transformer(width, AttentionField(), layers=6, tied=False)
         ),
         objective=replace(one.objective, targets="hidden"),
+        optimizer=optimizer,
     )
     for name, one, width in (("small", jump["small"], 128), ("full", jump["full"], 256))
 }

@@ -14,8 +14,11 @@ def transformer(width: int, expansion: float, layers: int) -> MaskedInterpolator
     return MaskedInterpolator(embed_dim=128, body=body)
 
 
+optimizer = replace(
+    jump["small"].optimizer, peak=1e-3
+)  # at 4e-3 attention learns no more than word frequencies
 experiments = {
-    name: replace(one, model=model, objective=replace(one.objective, targets="hidden"))
+    name: replace(one, model=model, objective=replace(one.objective, targets="hidden"), optimizer=optimizer)
     for name, one, model in (
         ("small", jump["small"], transformer(128, 7.0, 4)),
         ("full", jump["full"], transformer(256, 5.5, 6)),

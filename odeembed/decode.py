@@ -104,4 +104,4 @@ def fill(
                 if key not in candidates or candidate[0] > candidates[key][0]:
                     candidates[key] = candidate
         hypotheses = sorted(candidates.values(), key=lambda c: -c[0])[:beam]
-    return [Filling(words, total) for total, words, _ in hypotheses]
+    return [Filling(words, total) for total, words, _ in hypotheses if total > -np.inf]

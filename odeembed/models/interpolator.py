@@ -3,7 +3,9 @@
 from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from odeembed.batch import Batch
@@ -75,23 +77,26 @@ class Jump(nn.Module):
             flow = self.flow(embedded, times, observed, mask)
             before, after = _joined(flow.before), _joined(flow.after)
             return Hidden(before, after, flow.stats, flow.failed)
-        # A query is a time without an event; before the token at the same time, whose jump it must not see.
-        n = query.shape[1]
-        merged = jnp.concatenate([query, times], axis=1)
-        order = jnp.argsort(merged, axis=1, stable=True)
-        sort = lambda x: jnp.take_along_axis(x, order, axis=1)  # noqa: E731
+        # A query is a time without an event. At a token's own time it must come before the token's jump in either
+        # direction, so it stands in the path twice: before the token for the forward flow, after it for the backward.
+        n, length = query.shape[1], times.shape[1]
+        order, merged = _merged(query, times, query)
         blank = jnp.zeros((query.shape[0], n, embedded.shape[-1]), embedded.dtype)
-        inputs = jnp.take_along_axis(jnp.concatenate([blank, embedded], axis=1), order[..., None], axis=1)
-        no_event = jnp.zeros(query.shape, bool)
+        no_event, real = jnp.zeros(query.shape, bool), _rows(mask, n)
         flow = self.flow(
-            inputs,
-            sort(merged),
-            sort(jnp.concatenate([no_event, observed], axis=1)),
-            sort(jnp.concatenate([~no_event & mask.any(1, keepdims=True), mask], axis=1)),
+            jnp.take_along_axis(jnp.concatenate([blank, embedded, blank], axis=1), order[..., None], axis=1),
+            merged,
+            jnp.take_along_axis(jnp.concatenate([no_event, observed, no_event], axis=1), order, axis=1),
+            jnp.take_along_axis(jnp.concatenate([real, mask, real], axis=1), order, axis=1),
         )
-        place = jnp.argsort(order, axis=1)[..., None]
-        before, after = (jnp.take_along_axis(_joined(x), place, axis=1) for x in (flow.before, flow.after))
-        return Hidden(before[:, :n], after[:, n:], flow.stats, flow.failed)
+        place = jnp.argsort(order, axis=1)
+        asked = {"forward": place[:, :n], "backward": place[:, n + length :]}
+        before = tuple(
+            jnp.take_along_axis(states, asked[direction][..., None], axis=1)
+            for states, direction in zip(flow.before, self.flow.directions, strict=True)
+        )
+        after = jnp.take_along_axis(_joined(flow.after), place[:, n : n + length, None], axis=1)
+        return Hidden(_joined(before), after, flow.stats, flow.failed)
 
 
 class Latent(nn.Module):
@@ -125,14 +130,13 @@ class Latent(nn.Module):
         """States at the token times, or at those of `query`."""
         flow = self.encoder(embedded, times, visible & mask, mask)
         z0 = nn.Dense(self.latent, name="start")(flow.after[0][:, 0])
-        ts, real = times if query is None else jnp.concatenate([query, times], axis=1), mask
-        order = jnp.argsort(ts, axis=1, stable=True)
+        ts, real, n = times, mask, 0
         if query is not None:
-            ts = jnp.take_along_axis(ts, order, axis=1)
-            rows = jnp.broadcast_to(mask.any(1, keepdims=True), query.shape)
-            real = jnp.take_along_axis(jnp.concatenate([rows, mask], axis=1), order, axis=1)
+            n = query.shape[1]
+            order, ts = _merged(query, times)
+            real = jnp.take_along_axis(jnp.concatenate([_rows(mask, n), mask], axis=1), order, axis=1)
         # The path starts at a time of its own, one token before the first, so that no reading is z0 itself.
-        begin = jnp.minimum(ts[:, :1], times[:, :1]) - 1.0
+        begin = times[:, :1] - 1.0
         path = NeuralODE(self.field, self.config, name="path")(
             z0,
             jnp.concatenate([begin, ts], axis=1),
@@ -143,9 +147,8 @@ class Latent(nn.Module):
         failed = path.failed | flow.failed
         if query is None:
             return Hidden(ys, ys, stats, failed)
-        place = jnp.argsort(order, axis=1)[..., None]
-        ys = jnp.take_along_axis(ys, place, axis=1)
-        return Hidden(ys[:, : query.shape[1]], ys[:, query.shape[1] :], stats, failed)
+        ys = jnp.take_along_axis(ys, jnp.argsort(order, axis=1)[..., None], axis=1)
+        return Hidden(ys[:, :n], ys[:, n:], stats, failed)
 
 
 class Depth(nn.Module):
@@ -252,8 +255,8 @@ class MaskedInterpolator(nn.Module):
     def __call__(
         self,
         batch: Batch,
-        visible: Bool[Array, "b l"] | None = None,
-        query: Float[Array, "b n"] | None = None,
+        visible: Bool[Array | np.ndarray, "b l"] | None = None,
+        query: Float[Array | np.ndarray, "b n"] | None = None,
     ) -> Interpolation:
         """Read-outs at the token times or those of `query`; tokens where `visible` is false are not seen."""
         hidden = self._hidden(batch, visible, query)
@@ -279,6 +282,7 @@ class MaskedInterpolator(nn.Module):
         return (self.embedding if self.tied else self.output).embedding
 
     def _hidden(self, batch, visible, query):
+        batch, visible, query = jax.tree.map(jnp.asarray, (batch, visible, query))
         visible = batch.mask if visible is None else visible & batch.mask
         embedded = self.embedding(batch.values) * self.embed_dim**0.5
         # A hidden token's own vector must reach nothing, whatever the body does with it.
@@ -288,6 +292,18 @@ class MaskedInterpolator(nn.Module):
 
 def _joined(directions):
     return jnp.concatenate(directions, axis=-1)
+
+
+def _merged(*times):
+    """The order that sorts several rows of times into one, ties as they stand, and the sorted times."""
+    times = jnp.concatenate(times, axis=1)
+    order = jnp.argsort(times, axis=1, stable=True)
+    return order, jnp.take_along_axis(times, order, axis=1)
+
+
+def _rows(mask, n):
+    """bool [b, n], true in the rows that have any real entry."""
+    return jnp.broadcast_to(mask.any(axis=1, keepdims=True), (mask.shape[0], n))
 
 
 def _with_mask_vector(module, embedded, visible):

@@ -1,0 +1,187 @@
+"""Masking keeps its budget, padding cannot move the loss, means add up, the sampled softmax tends to the full one."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from odeembed import mean
+from odeembed.batch import Batch
+from odeembed.errors import ConfigError
+from odeembed.models.encoders import JumpFlow
+from odeembed.models.interpolator import Jump, MaskedInterpolator, Transformer
+from odeembed.objectives.masked_interpolation import MaskedInterpolation, Masking
+
+V = 40
+
+
+def batch_of(lengths, length, seed=0):
+    mask = np.arange(length) < np.asarray(lengths)[:, None]
+    values = np.random.default_rng(seed).integers(2, V, mask.shape)
+    times = np.broadcast_to(np.arange(length, dtype=np.float32), mask.shape)
+    index = np.arange(len(lengths), dtype=np.int32)
+    return jax.tree.map(jnp.asarray, Batch(np.where(mask, values, 0).astype(np.int32), times, mask, index))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return MaskedInterpolator(V, 8, Jump(JumpFlow(8)), embed_std=1.0)
+
+
+@pytest.fixture(scope="module")
+def params(model):
+    return MaskedInterpolation(targets="all").init(model, jax.random.key(0), batch_of([5, 8], 8))
+
+
+def hide(masking, mask, groups=None, seeds=200):
+    keys = jax.random.split(jax.random.key(1), seeds)
+    return np.asarray(jax.vmap(lambda key: masking.hidden(key, jnp.asarray(mask), groups))(keys))
+
+
+@pytest.mark.parametrize(
+    "masking", [Masking(), Masking(0.25, law="uniform"), Masking(0.5, span=3.0)], ids=str
+)
+@pytest.mark.parametrize("real", [2, 7, 20])
+def test_hidden_tokens_are_real_and_within_the_budget(masking, real):
+    mask = np.arange(20) < real
+    hidden = hide(masking, mask)
+    budget = max(1, round(masking.rate * real))
+    assert not hidden[:, ~mask].any()
+    counts = hidden.sum(axis=1)
+    assert counts.min() >= 1 and counts.max() <= budget <= masking.most(20)
+    if masking == Masking():
+        assert (counts == budget).all()
+
+
+def test_every_place_is_hidden_about_as_often():
+    share = hide(Masking(0.2), np.ones(20, bool), seeds=4000).mean(axis=0)
+    np.testing.assert_allclose(share, 0.2, atol=5 * np.sqrt(0.2 * 0.8 / 4000))
+
+
+def test_long_gaps_come_with_the_uniform_law_and_not_with_single_words():
+    longest = lambda rows: max(len(run) for row in rows for run in "".join(map(str, 1 * row)).split("0"))  # noqa: E731
+    assert longest(hide(Masking(0.25, law="uniform"), np.ones(40, bool))) >= 7
+    assert longest(hide(Masking(0.05), np.ones(40, bool))) <= 2
+
+
+def test_pieces_of_a_word_are_hidden_together():
+    groups = jnp.array([0, 0, 0, 1, 2, 2, 3, 3, 4, 5, 6, 7])
+    for row in hide(Masking(0.4), np.ones(12, bool), groups):
+        for word in range(8):
+            assert len(set(row[np.asarray(groups) == word])) == 1
+    apart = hide(Masking(0.4, whole_words=False), np.ones(12, bool), groups)
+    assert any(len(set(row[:3])) == 2 for row in apart)
+
+
+@pytest.mark.parametrize("targets", ["all", "hidden"])
+def test_padding_cannot_move_the_loss_and_halves_add_up(model, params, targets):
+    objective = MaskedInterpolation(targets=targets)
+    run = jax.jit(lambda batch: objective(model, params, batch, jax.random.key(3), 7))
+    batch = batch_of([5, 8, 3, 8], 8)
+    whole = run(batch)
+    padded = batch._replace(values=jnp.where(batch.mask, batch.values, 9))
+    np.testing.assert_allclose(run(padded)["loss"].total, whole["loss"].total, rtol=1e-6)
+    halves = [run(jax.tree.map(lambda x, rows=rows: x[rows], batch)) for rows in (slice(0, 2), slice(2, 4))]
+    added = mean.merge(*halves)["loss"]
+    np.testing.assert_allclose(added.total, whole["loss"].total, rtol=1e-5)
+    assert added.count == whole["loss"].count
+    dead = batch._replace(index=jnp.array([0, 1, -1, -1]))
+    np.testing.assert_allclose(run(dead)["loss"].total, halves[0]["loss"].total, rtol=1e-5)
+
+
+def test_all_visible_tokens_are_targets_with_all_and_none_with_hidden(model, params):
+    batch = batch_of([5, 8], 8)
+    count = lambda targets: float(  # noqa: E731
+        MaskedInterpolation(targets=targets)(model, params, batch, jax.random.key(3), 0)["loss"].count
+    )
+    assert count("all") == 13 and count("hidden") == 1 + 2
+
+
+def test_all_targets_need_states_without_their_own_token():
+    with pytest.raises(ConfigError, match="Transformer"):
+        MaskedInterpolation(targets="all").init(
+            MaskedInterpolator(V, 8, Transformer(8)), jax.random.key(0), batch_of([5], 8)
+        )
+
+
+class Peeker(nn.Module):
+    """A stand-in model that knows the answers: its logits are 3 at the true word, less for words further away."""
+
+    vocab_size: int = V
+
+    def __call__(self, batch, visible=None, query=None):
+        from odeembed.models.interpolator import Interpolation
+
+        return Interpolation(
+            batch.values[..., None].astype(jnp.float32), {}, jnp.zeros(len(batch.index), bool)
+        )
+
+    def logits(self, states):
+        return 3.0 - jnp.abs(states - jnp.arange(V))
+
+
+def test_held_out_metrics_counted_by_hand():
+    batch = batch_of([8, 8], 8)
+    means = MaskedInterpolation(held_out=Masking(0.5)).evaluate(Peeker(), {}, batch, jax.random.key(0))
+    values = {k: float(m.total) / max(float(m.count), 1) for k, m in means.items()}
+    assert values["accuracy"] == values["top10"] == 1.0
+    assert float(means["nll"].count) == 8
+    gaps = sum(float(means[f"nll/gap{g}"].count) for g in range(1, 9))
+    assert gaps == 8 and float(means["nll/gap1"].count) < 8
+    hidden_sum = float(means["nll"].total)
+    by_gap = sum(float(means[f"nll/gap{g}"].total) for g in range(1, 9))
+    np.testing.assert_allclose(by_gap, hidden_sum, rtol=1e-5)
+    lowest, highest = np.log(np.exp(-np.arange(40)).sum()), np.log(2 * np.exp(-np.arange(1, 40)).sum() + 1)
+    assert lowest - 1e-5 <= values["nll"] <= highest + 1e-5
+
+
+def test_the_sampled_softmax_tends_to_the_full_one(model, params):
+    """Its bias falls with the number of negatives; with 20,000 draws over 40 words it is below a hundredth of a nat."""
+    batch = batch_of([8] * 16, 8)
+    loss = lambda negatives: float(  # noqa: E731
+        MaskedInterpolation(targets="all", negatives=negatives)(model, params, batch, jax.random.key(3), 0)[
+            "loss"
+        ].total
+        / (16 * 8)
+    )
+    full = loss(0)
+    assert abs(loss(20_000) - full) < 0.01 < abs(loss(4) - full)
+
+
+def test_evaluation_depends_on_the_sentence_and_not_on_its_batch(model, params):
+    objective = MaskedInterpolation(shifts=(0.0, 0.5))
+    run = jax.jit(lambda batch: objective.evaluate(model, params, batch, jax.random.key(3)))
+    batch = batch_of([5, 8, 3, 8], 8)
+    whole = run(batch)
+    order = np.array([2, 0, 3, 1])
+    shuffled = run(jax.tree.map(lambda x: x[order], batch))
+    for name in whole:
+        np.testing.assert_allclose(whole[name].total, shuffled[name].total, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(whole["accuracy/shift+0"].total, whole["accuracy"].total)
+
+
+@pytest.mark.parametrize("wrong", [{"rate": 0.0}, {"rate": 1.0}, {"span": 0.5}, {"longest": 0}], ids=str)
+def test_impossible_maskings_are_refused(wrong):
+    with pytest.raises(ConfigError):
+        Masking(**wrong)
+
+
+def test_one_golden_step():
+    """One SGD step on a fixed batch; renew the figures only when model, masking or noise were meant to change."""
+    batch = batch_of([5, 8, 3, 8], 8)
+    model = MaskedInterpolator(V, 8, Jump(JumpFlow(8)))
+    objective = MaskedInterpolation(targets="all", negatives=16)
+    params = objective.init(model, jax.random.key(0), batch)
+
+    def loss(p, step):
+        found = objective(model, p, batch, jax.random.key(1), step)["loss"]
+        return found.total / found.count
+
+    first, gradient = jax.value_and_grad(loss)(params, 0)
+    norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
+    second = loss(jax.tree.map(lambda p, g: p - 0.5 * g, params, gradient), 0)
+    np.testing.assert_allclose([first, norm, second], GOLDEN, rtol=2e-4)
+
+
+GOLDEN = (0.0, 0.0, 0.0)
