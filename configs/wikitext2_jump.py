@@ -41,8 +41,8 @@ small = Experiment(
         negatives=1024,
     ),
     optimizer=Optimizer(peak=4e-3, warmup=100, b2=0.98),
-    steps=1200,
-    evaluate_every=600,
+    steps=800,
+    evaluate_every=800,
     checkpoint_every=200,
     scores=(FractionalTimes(), WordSimilarity(tokens=200_000)),
 )

@@ -259,6 +259,8 @@ class MaskedInterpolator(nn.Module):
         query: Float[Array | np.ndarray, "b n"] | None = None,
     ) -> Interpolation:
         """Read-outs at the token times or those of `query`; tokens where `visible` is false are not seen."""
+        if self.is_initializing():
+            self._output_table()  # so that its parameters exist
         hidden = self._hidden(batch, visible, query)
         return Interpolation(self.read_out(hidden.states), hidden.stats, hidden.failed)
 

@@ -175,17 +175,20 @@ class MaskedInterpolation:
         return means
 
     def _sampled_nll(self, model, params, states, targets, key):
-        """-log softmax over the target and shared negatives, each logit less log(negatives * q(word)).
+        """-log softmax over the target and shared negatives, each logit less the log of how often its word is there.
 
-        The words are numbered by falling count, so q is Zipf's law, log-uniform in the number: no table is needed.
+        The words are numbered by falling count, so that q is Zipf's law, log-uniform in the number: no table is needed.
+        A negative stands there negatives * q times on average, in as many copies; the target counts once, so from its
+        logit goes the log of the probability 1 - (1 - q)^negatives that the word is among the drawn at all.
         """
         v = model.vocab_size
         u = jax.random.uniform(key, (self.negatives,))
         drawn = jnp.clip(jnp.floor(jnp.exp(u * jnp.log(v))).astype(jnp.int32), 1, v - 1)
-        log_expected = lambda ids: jnp.log(self.negatives * jnp.log1p(1 / jnp.maximum(ids, 1)) / jnp.log(v))  # noqa: E731
+        q = lambda ids: jnp.log1p(1 / jnp.maximum(ids, 1)) / jnp.log(v)  # noqa: E731
+        present = -jnp.expm1(self.negatives * jnp.log1p(-q(targets)))
         apply = lambda method, *args: model.apply({"params": params}, *args, method=method)  # noqa: E731
-        truth = apply("logit_of_each", states, targets) - log_expected(targets)
-        others = apply("logits_of", states, drawn) - log_expected(drawn)
+        truth = apply("logit_of_each", states, targets) - jnp.log(present)
+        others = apply("logits_of", states, drawn) - jnp.log(self.negatives * q(drawn))
         others = jnp.where(drawn == targets[..., None], -1e30, others)
         return jnp.logaddexp(truth, jax.nn.logsumexp(others, axis=-1)) - truth
 
