@@ -12,7 +12,7 @@ from odeembed.solve.config import SolveConfig
 def depth(width: int, expansion: float, blocks: int) -> MaskedInterpolator:
     """A block with as many parameters, the embedding left out, as the flows have, evaluated `blocks` times."""
     config = SolveConfig(solver="midpoint", steps=blocks // 2)
-    body = Depth(width, AttentionField(expansion=expansion), blocks, config)
+    body = Depth(width, AttentionField(expansion=expansion), float(blocks), config)
     return MaskedInterpolator(embed_dim=128, body=body)
 
 
