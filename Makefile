@@ -9,11 +9,13 @@
 # make clean      remove what these commands made, runs excepted
 #
 # PYTHON=...      another Python, 3.11 to 3.13                VENV=...    another place for the environment
+# WORKERS=        runs the tests in one process
 # ARGS=...        goes to pytest or to the demo, e.g. make test ARGS="-k gru -x"
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+WORKERS ?= -n auto --dist loadfile
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -60,7 +62,7 @@ demo: $(VENV)/.run
 	@$(VENV)/bin/odeembed demo $(ARGS)
 
 test: $(VENV)/.dev
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest $(WORKERS) $(ARGS)
 
 check: lint types test notebooks
 
@@ -75,7 +77,7 @@ notebooks: $(VENV)/.dev
 	JAX_PLATFORMS=cpu $(VENV)/bin/jupyter execute --timeout=600 notebooks/*.ipynb
 
 lowest: $(VENV)-lowest/.lowest
-	$(VENV)-lowest/bin/python -m pytest -m "not slow" $(ARGS)
+	$(VENV)-lowest/bin/python -m pytest -m "not slow" $(WORKERS) $(ARGS)
 
 # A version manager's stand-in for a Python that is not there answers to its name too, so each is asked to run.
 NEWEST_PYTHON ?= $(firstword $(foreach python,python3.12 python3.13 $(wildcard ~/.pyenv/versions/3.1[23].*/bin/python), \
@@ -83,7 +85,7 @@ NEWEST_PYTHON ?= $(firstword $(foreach python,python3.12 python3.13 $(wildcard ~
 newest:
 	@if [ -z "$(NEWEST_PYTHON)" ]; then echo "== no Python 3.12 here: the newest versions are not tested"; else \
 	$(MAKE) --no-print-directory $(VENV)-newest/.newest && \
-	$(VENV)-newest/bin/python -m pytest -m "not slow" $(ARGS); fi
+	$(VENV)-newest/bin/python -m pytest -m "not slow" $(WORKERS) $(ARGS); fi
 
 tables: $(VENV)/.run
 	$(VENV)/bin/python -m odeembed.results

@@ -25,6 +25,7 @@ from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin, runti
 import flax.linen as nn
 
 from odeembed.errors import ConfigError, MissingFileError
+from odeembed.solve.config import SolveConfig
 
 Json = None | bool | int | float | str | list[Any] | dict[str, Any]
 _SCALARS = (bool, int, float, str)
@@ -126,6 +127,17 @@ class Experiment:
                 )
         if isinstance(self.ema, float) and not 0.0 <= self.ema < 1.0:
             raise ConfigError(f"ema is a decay in [0, 1); got {self.ema}. Use 0.999, or 0 for none.")
+        if self.parallel != "jit" and is_config(self.model):
+            self._check_solves()
+
+    def _check_solves(self) -> None:
+        for path, value in walk(self.model, "model."):
+            if isinstance(value, SolveConfig) and value.steps is None and value.adjoint == "recursive":
+                # Checkpointed while loops have no gradient inside mapped axes (diffrax issue 765).
+                raise ConfigError(
+                    f"adaptive steps with the recursive adjoint have no gradient under {self.parallel}. Set "
+                    f"--{path}.adjoint direct, --{path}.steps 1, or --parallel jit."
+                )
 
 
 def is_config(value: Any) -> bool:

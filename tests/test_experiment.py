@@ -15,8 +15,10 @@ from odeembed import experiment as tree
 from odeembed.data.text import TextData
 from odeembed.errors import ConfigError, MissingFileError
 from odeembed.experiment import Experiment
-from odeembed.models.interpolator import MaskedInterpolator
+from odeembed.models.encoders import JumpFlow
+from odeembed.models.interpolator import Jump, MaskedInterpolator
 from odeembed.objectives.masked_interpolation import MaskedInterpolation
+from odeembed.solve.config import SolveConfig
 from odeembed.train.optimizer import Optimizer
 
 
@@ -277,3 +279,12 @@ def test_whatever_is_typed_is_a_setting_or_a_named_mistake(name, values):
         assert len(str(error)) > 20
     else:
         assert tree.from_json(json.loads(json.dumps(tree.to_json(changed), allow_nan=False))) == changed
+
+
+def test_adaptive_steps_without_a_gradient_under_a_mapped_axis_are_refused():
+    flow = JumpFlow(config=SolveConfig(solver="dopri5", steps=None))
+    parts = {"model": MaskedInterpolator(body=Jump(flow)), "objective": MaskedInterpolation(), "steps": 1}
+    Experiment(data=TextData(), optimizer=Optimizer(), **parts)
+    for parallel in ("pmap", "shard_map"):
+        with pytest.raises(ConfigError, match=r"--model\.body\.flow\.config\.adjoint direct"):
+            Experiment(data=TextData(), optimizer=Optimizer(), parallel=parallel, **parts)

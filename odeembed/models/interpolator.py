@@ -130,7 +130,7 @@ class Latent(nn.Module):
         """States at the token times, or at those of `query`."""
         flow = self.encoder(embedded, times, visible & mask, mask)
         z0 = nn.Dense(self.latent, name="start")(flow.after[0][:, 0])
-        ts, real, n = times, mask, 0
+        ts, real, order, n = times, mask, None, 0
         if query is not None:
             n = query.shape[1]
             order, ts = _merged(query, times)
@@ -145,7 +145,7 @@ class Latent(nn.Module):
         ys = path.ys[:, 1:]
         stats = {key: path.stats[key] + count for key, count in flow.stats.items()}
         failed = path.failed | flow.failed
-        if query is None:
+        if order is None:
             return Hidden(ys, ys, stats, failed)
         ys = jnp.take_along_axis(ys, jnp.argsort(order, axis=1)[..., None], axis=1)
         return Hidden(ys[:, :n], ys[:, n:], stats, failed)

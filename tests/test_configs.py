@@ -1,0 +1,84 @@
+"""Every config loads and is its own JSON; in the form that is published it takes two steps, the corpus cut short."""
+
+import dataclasses
+import json
+import random
+import runpy
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from odeembed import experiment as tree
+from odeembed import runs
+from odeembed.batch import Batch
+from odeembed.data.sources import TextFiles
+from odeembed.train.logs import read_metrics
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+
+
+def sizes():
+    found = []
+    for file in sorted(CONFIGS.glob("*.py")):
+        sys.path.insert(0, str(CONFIGS))
+        try:
+            found += [(file.stem, size) for size in runpy.run_path(str(file))["experiments"]]
+        finally:
+            sys.path.remove(str(CONFIGS))
+    return found
+
+
+@pytest.mark.parametrize(("name", "size"), sizes())
+def test_a_config_is_its_own_json(name, size):
+    loaded = tree.load_config(str(CONFIGS / f"{name}.py"), size)
+    again = tree.from_json(json.loads(json.dumps(tree.to_json(loaded))))
+    assert again == loaded and tree.fingerprint(again) == tree.fingerprint(loaded)
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    draw = random.Random(0)
+    words = [first + second for first in "bcdfghklmn" for second in ("an", "en", "in", "on", "un")]
+    file = tmp_path_factory.mktemp("text") / "text.txt"
+    file.write_text("\n".join(" ".join(draw.choices(words, k=draw.randint(6, 40))) for _ in range(600)))
+    return TextFiles((str(file),))
+
+
+# The other configs have the models of these.
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [(f"wikitext2_{body}", "full") for body in ("jump", "bigru", "latent", "depth", "transformer", "bert")]
+    + [("wikipedia_jump", "small"), ("demo", "small")],
+)
+def test_two_steps_of_the_published_form(name, size, text, tmp_path):
+    loaded = tree.load_config(str(CONFIGS / f"{name}.py"), size)
+    data = dataclasses.replace(
+        loaded.data, train=text, valid=None, test=None, held_out=0.05, batch_tokens=256, evaluation_tokens=300
+    )
+    short = dataclasses.replace(loaded, data=data, steps=2, log_every=1, scores=())
+    runs.train(short, tmp_path / "run", config=name, size=size)
+    losses = [line["loss"] for line in read_metrics(tmp_path / "run") if line["kind"] == "train"]
+    assert len(losses) == 2 and np.isfinite(losses).all()
+
+
+def parameters(name, size):
+    """Parameters without those that grow with the vocabulary, which all models of a corpus share."""
+    model = tree.load_config(str(CONFIGS / f"{name}.py"), size).model.clone(vocab_size=7)
+    values = np.ones((8, 8), np.int32)
+    batch = Batch(values, values.astype(np.float32), values.astype(bool), np.arange(8, dtype=np.int32))
+    shapes = jax.eval_shape(lambda key: model.init(key, batch)["params"], jax.random.key(0))
+    return sum(x.size for x in jax.tree.leaves(shapes)) - 7 * (model.embed_dim + 1)
+
+
+@pytest.mark.parametrize("size", ["small", "full"])
+@pytest.mark.parametrize(
+    ("corpus", "twins"),
+    [("wikitext2", ("bigru", "latent", "depth", "transformer")), ("wikipedia", ("bigru",))],
+)
+def test_twins_have_as_many_parameters(corpus, twins, size):
+    wanted = parameters(f"{corpus}_jump", size)
+    for twin in twins:
+        assert abs(parameters(f"{corpus}_{twin}", size) / wanted - 1) < 0.01
