@@ -48,6 +48,7 @@ def text(tmp_path_factory):
 
 
 # The other configs have the models of these.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size"),
     [(f"wikitext2_{body}", "full") for body in ("jump", "bigru", "latent", "depth", "transformer", "bert")]

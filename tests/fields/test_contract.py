@@ -67,6 +67,7 @@ def test_a_row_alone_is_the_row_in_its_batch(field):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", FIELDS, ids=repr)
 @pytest.mark.parametrize("adjoint", ["recursive", "direct", "backsolve"])
 def test_every_gradient_agrees_with_the_fixed_grid(field, adjoint):
