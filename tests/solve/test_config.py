@@ -13,14 +13,12 @@ def test_a_row_failed_whatever_its_status_but_success():
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"solver": "rk5"},
         {"steps": 0},
         {"rtol": 0.0},
         {"rtol": float("nan")},
         {"solver": "euler", "steps": None},
         {"steps": 2, "adjoint": "backsolve"},
         {"max_steps": 0},
-        {"control": "rows"},
     ],
     ids=str,
 )
