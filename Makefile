@@ -2,8 +2,8 @@
 # make test       the tests
 # make check      all that is checked before a change lands, on this machine's Python: lint types test notebooks
 # make lint | types | notebooks      one of those alone
-# make lowest     the tests with the oldest versions of the dependencies that are admitted (Python 3.11 or 3.12)
-# make newest     the tests with the newest ones (jax above 0.10 needs Python 3.12)
+# make lowest     the quick tests with the oldest versions of the dependencies that are admitted (Python 3.11 or 3.12)
+# make newest     the quick tests with the newest ones (jax above 0.10 needs Python 3.12)
 # make tables     fill the tables of the README from results/
 # make lock       resolve the dependencies anew into requirements/
 # make clean      remove what these commands made, runs excepted
@@ -16,6 +16,8 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 WORKERS ?= -n auto --dist loadfile
+# What depends on the versions of others; the rest is the same at both ends.
+ENDS := tests/fields tests/solve tests/models tests/objectives tests/train tests/test_export.py tests/data/test_vocabulary.py
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -77,7 +79,7 @@ notebooks: $(VENV)/.dev
 	JAX_PLATFORMS=cpu $(VENV)/bin/jupyter execute --timeout=600 notebooks/*.ipynb
 
 lowest: $(VENV)-lowest/.lowest
-	$(VENV)-lowest/bin/python -m pytest -m "not slow" $(WORKERS) $(ARGS)
+	$(VENV)-lowest/bin/python -m pytest -m "not slow" $(WORKERS) $(ARGS) $(ENDS)
 
 # A version manager's stand-in for a Python that is not there answers to its name too, so each is asked to run.
 NEWEST_PYTHON ?= $(firstword $(foreach python,python3.12 python3.13 $(wildcard ~/.pyenv/versions/3.1[23].*/bin/python), \
@@ -85,7 +87,7 @@ NEWEST_PYTHON ?= $(firstword $(foreach python,python3.12 python3.13 $(wildcard ~
 newest:
 	@if [ -z "$(NEWEST_PYTHON)" ]; then echo "== no Python 3.12 here: the newest versions are not tested"; else \
 	$(MAKE) --no-print-directory $(VENV)-newest/.newest && \
-	$(VENV)-newest/bin/python -m pytest -m "not slow" $(WORKERS) $(ARGS); fi
+	$(VENV)-newest/bin/python -m pytest -m "not slow" $(WORKERS) $(ARGS) $(ENDS); fi
 
 tables: $(VENV)/.run
 	$(VENV)/bin/python -m odeembed.results
