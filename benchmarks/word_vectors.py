@@ -14,25 +14,29 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from odeembed.data.text import TextData
 from odeembed.evaluate.bootstrap import spearman_difference
 from odeembed.evaluate.vectors import WordVectors, readings, without_common_directions
 from odeembed.evaluate.word_similarity import WordSimilarity, judge
 from odeembed.experiment import load_config, to_json
 
 ROOT = Path(__file__).resolve().parent.parent
+LONGEST_LINE = 10_000  # tokens; gensim itself cuts there
 RESULTS = ROOT / "benchmarks" / "results"
 
 
 def train(arguments: argparse.Namespace) -> Path:
     """Trains one gensim model, saves its vectors, scores them, and returns the path of its result."""
     experiment = load_config(arguments.config, arguments.size)
-    dataset = experiment.data.open(experiment.seed)
+    data = whole_lines(experiment.data)
+    dataset = data.open(experiment.seed)
     start = time.perf_counter()
     model = train_gensim(Stream(dataset), arguments)
     seconds = time.perf_counter() - start
@@ -50,7 +54,7 @@ def train(arguments: argparse.Namespace) -> Path:
             "corpus": corpus,
             "config": Path(arguments.config).stem,
             "size": arguments.size,
-            "data": to_json(experiment.data),
+            "data": to_json(data),
             "dataset": dataset.fingerprint,
             "model": arguments.model,
             "seed": arguments.seed,
@@ -62,6 +66,11 @@ def train(arguments: argparse.Namespace) -> Path:
             "metrics": metrics,
         },
     )
+
+
+def whole_lines(data: TextData) -> TextData:
+    """The same text and vocabulary without the cuts at the longest bucket, so that a window sees what a line offers."""
+    return replace(data, buckets=(LONGEST_LINE,), batch_tokens=8 * LONGEST_LINE)
 
 
 class Stream:

@@ -6,6 +6,6 @@ from wikipedia_jump import experiments as jump
 from wikitext2_bigru import gru
 
 experiments = {
-    "small": replace(jump["small"], model=gru(77)),
+    "small": replace(jump["small"], model=gru(163)),
     "full": replace(jump["full"], model=gru(341)),
 }

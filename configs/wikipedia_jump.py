@@ -11,8 +11,6 @@ from odeembed.data.sources import TextFiles
 from odeembed.data.vocabulary import Words
 from odeembed.evaluate.analogies import Analogies
 from odeembed.evaluate.word_similarity import WordSimilarity
-from odeembed.models.encoders import JumpFlow
-from odeembed.models.interpolator import Jump, MaskedInterpolator
 
 words = Words(pattern=r"[a-z]+(?:'[a-z]+)?", lowercase=True, min_count=5, oov="drop")
 corpus = TextFiles(("wikipedia/enwiki_part.txt.xz",), skip=r"^<<<")
@@ -33,9 +31,7 @@ def on_wikipedia(experiment, steps: int):
     return replace(experiment, data=data, steps=steps, evaluate_every=steps // 2, scores=scores)
 
 
-narrow = MaskedInterpolator(embed_dim=128, body=Jump(JumpFlow(hidden=64)))
 experiments = {
-    # Of two cores' minutes more go to text when the flows are narrow; the vectors are as wide as word2vec's.
-    "small": replace(on_wikipedia(wikitext2["small"], steps=2400), model=narrow),
+    "small": on_wikipedia(wikitext2["small"], steps=4800),  # once through the text
     "full": on_wikipedia(wikitext2["full"], steps=20000),
 }
