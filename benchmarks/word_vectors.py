@@ -35,6 +35,8 @@ RESULTS = ROOT / "benchmarks" / "results"
 def train(arguments: argparse.Namespace) -> Path:
     """Trains one gensim model, saves its vectors, scores them, and returns the path of its result."""
     experiment = load_config(arguments.config, arguments.size)
+    if not isinstance(experiment.data, TextData):
+        raise SystemExit(f"{arguments.config} has no text")
     data = whole_lines(experiment.data)
     dataset = data.open(experiment.seed)
     start = time.perf_counter()
