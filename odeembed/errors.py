@@ -31,3 +31,7 @@ class CheckpointError(OdeembedError, RuntimeError):
 
 class TrainingError(OdeembedError, RuntimeError):
     """A run that cannot go on: a loss that is not finite, a failed solve, a full disk."""
+
+
+class DerivativeError(OdeembedError, NotImplementedError):
+    """A derivative that the gradient method asked for does not have."""

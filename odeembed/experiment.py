@@ -136,7 +136,7 @@ class Experiment:
                 # Checkpointed while loops have no gradient inside mapped axes (diffrax issue 765).
                 raise ConfigError(
                     f"adaptive steps with the recursive adjoint have no gradient under {self.parallel}. Set "
-                    f"--{path}.adjoint direct, --{path}.steps 1, or --parallel jit."
+                    f"--{path}.adjoint replay or --parallel jit."
                 )
 
 

@@ -59,7 +59,7 @@ def test_a_wrong_gradient_is_noticed(monkeypatch):
 
     doctor_solve = doctor.solve
     monkeypatch.setattr(doctor, "solve", wrong)
-    assert "gradient of a solve is wrong by" in failure("gradients")
+    assert "gradient of fixed steps under jit is wrong by" in failure("gradients")
 
 
 def test_a_solve_that_hides_its_failure_is_noticed(monkeypatch):

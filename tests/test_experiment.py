@@ -282,9 +282,9 @@ def test_whatever_is_typed_is_a_setting_or_a_named_mistake(name, values):
 
 
 def test_adaptive_steps_without_a_gradient_under_a_mapped_axis_are_refused():
-    flow = JumpFlow(config=SolveConfig(solver="dopri5", steps=None))
+    flow = JumpFlow(config=SolveConfig(solver="dopri5", steps=None, adjoint="recursive"))
     parts = {"model": MaskedInterpolator(body=Jump(flow)), "objective": MaskedInterpolation(), "steps": 1}
     Experiment(data=TextData(), optimizer=Optimizer(), **parts)
     for parallel in ("pmap", "shard_map"):
-        with pytest.raises(ConfigError, match=r"--model\.body\.flow\.config\.adjoint direct"):
+        with pytest.raises(ConfigError, match=r"--model\.body\.flow\.config\.adjoint replay"):
             Experiment(data=TextData(), optimizer=Optimizer(), parallel=parallel, **parts)

@@ -6,16 +6,21 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from odeembed.errors import ConfigError
 
+KEPT_STATES = 64  # states that a gradient method keeps at a time before it recomputes
+
 Solver = Literal["euler", "midpoint", "heun", "ralston", "rk4", "rk38", "bosh3", "tsit5", "dopri5", "dopri8"]
+Adjoint = Literal["replay", "recursive", "direct", "backsolve"]
 
 
 class Status(IntEnum):
     """What became of one row."""
 
     SUCCESS = 0
-    MAX_STEPS = 1
-    NONFINITE = 2
-    OTHER = 3
+    MAX_STEPS = 1  # the end was not reached
+    NONFINITE = 2  # the field, or a state on a fixed grid, is NaN or infinite
+    UNDERFLOW = 3  # the error asks for steps shorter than time can tell apart
+    BAD_TIMES = 4  # times that turn back, of a path that is read between its stops
+    OTHER = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +32,15 @@ class SolveConfig:
       steps: equal steps between two neighbouring times; None lets the error decide.
       rtol: relative tolerance of an adaptive solve.
       atol: absolute tolerance of an adaptive solve.
-      max_steps: most steps of an adaptive solve between two neighbouring times with jumps, or over a whole solve
-        without; a row that needs more has status MAX_STEPS.
+      max_steps: most steps of an adaptive solve, rejected ones included; a row that needs more has status MAX_STEPS.
+        (By `recursive` and `backsolve`: most steps between two neighbouring times, where there are jumps.)
+      first_step: length of the first step of an adaptive solve; None: an estimate, for two evaluations.
+      pid: proportional, integral and derivative coefficient of the step size control.
       control: "row", each row has steps of its own; "batch", one step size for all rows.
-      adjoint: "recursive", checkpoints and recomputation; "direct", every intermediate is stored; "backsolve", the
-        continuous adjoint of Chen et al. 2018, algorithm 1, adaptive solves only.
+      adjoint: "replay", accepted steps are recorded and taken again, backward in order; "direct", every intermediate
+        is stored, and derivatives of any order and direction exist; "recursive", diffrax's checkpoints, and
+        "backsolve", the continuous adjoint of Chen et al. 2018, algorithm 1, both by diffrax. On a fixed grid replay
+        and recursive are the same, and backsolve is none.
 
     Raises:
       ConfigError: a value outside its range, or a combination that does not exist.
@@ -42,30 +51,35 @@ class SolveConfig:
     rtol: float = 1e-3
     atol: float = 1e-4
     max_steps: int = 256
+    first_step: float | None = None
+    pid: tuple[float, float, float] = (0.0, 1.0, 0.0)
     control: Literal["row", "batch"] = "row"
-    adjoint: Literal["recursive", "direct", "backsolve"] = "recursive"
+    adjoint: Adjoint = "replay"
 
     def __post_init__(self):
         if self.solver not in get_args(Solver):
             raise ConfigError(f"unknown solver {self.solver!r}. Use one of {', '.join(get_args(Solver))}.")
+        if self.adjoint not in get_args(Adjoint):
+            raise ConfigError(f"unknown adjoint {self.adjoint!r}. Use one of {', '.join(get_args(Adjoint))}.")
+        if self.control not in ("row", "batch"):
+            raise ConfigError(f"control must be row or batch; got {self.control!r}.")
         if self.steps is not None and self.steps < 1:
             raise ConfigError(f"steps must be at least 1, or None for adaptive steps; got {self.steps}.")
         if self.max_steps < 1:
             raise ConfigError(f"max_steps must be at least 1; got {self.max_steps}.")
         if not (0 < self.rtol < 1 and 0 < self.atol < 1):
             raise ConfigError(f"rtol and atol must lie between 0 and 1; got {self.rtol} and {self.atol}.")
+        if self.first_step is not None and not self.first_step > 0:
+            raise ConfigError(f"first_step must be above 0, or None for an estimate; got {self.first_step}.")
+        if len(self.pid) != 3 or sum(self.pid) <= 0:
+            raise ConfigError(f"pid must be three coefficients with a sum above 0; got {self.pid}.")
         if self.steps is None and self.solver in ("euler", "rk4", "rk38"):
             raise ConfigError(
                 f"{self.solver} has no error estimate. Set steps, or use bosh3, tsit5 or dopri5."
             )
         if self.steps is not None and self.adjoint == "backsolve":
             raise ConfigError(
-                "backsolve needs adaptive steps. Set steps to None, or adjoint to recursive or direct."
-            )
-        if self.control not in ("row", "batch") or self.adjoint not in ("recursive", "direct", "backsolve"):
-            raise ConfigError(
-                f"control must be row or batch, adjoint recursive, direct or backsolve; got {self.control!r}, "
-                f"{self.adjoint!r}."
+                "backsolve needs adaptive steps. Set steps to None, or adjoint to replay or direct."
             )
 
 

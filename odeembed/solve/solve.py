@@ -6,9 +6,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from odeembed.solve.adaptive import solve_adaptively
+from odeembed.solve.adaptive import Problem, Scheme
+from odeembed.solve.by_diffrax import solve_by_diffrax
 from odeembed.solve.config import Solution, SolveConfig
+from odeembed.solve.direct import direct
 from odeembed.solve.grid import solve_on_grid
+from odeembed.solve.replay import replay
+from odeembed.solve.tableau import column
+from odeembed.solve.timeline import timeline, wait_where_masked
 
 _DEFAULT = SolveConfig()
 VectorField = Callable[[Any, Any, Any, Any], Any]
@@ -73,15 +78,25 @@ def solve(
     ts = jax.tree.map(lambda t: jnp.broadcast_to(t, (batch, t.shape[-1])), ts)
     if mask is None:
         mask = jax.tree.map(lambda t: jnp.ones(t.shape, bool), ts)
-    ts = jax.tree.map(_wait_where_masked, ts, mask)
-    if config.steps is None and field is not None:
-        return solve_adaptively(field, params, y0, ts, config, context, jumps)
-    return solve_on_grid(field, params, y0, ts, config, context, jumps)
-
-
-def _wait_where_masked(ts, mask):
-    """Replaces each masked time by the last real one before it, or by the first real one."""
-    here = jnp.where(mask, jnp.arange(ts.shape[1]), -1)
-    last = jax.lax.cummax(here, axis=1)
-    last = jnp.where(last < 0, jnp.argmax(mask, axis=1, keepdims=True), last)
-    return jnp.take_along_axis(ts, last, axis=1)
+    ts = jax.tree.map(wait_where_masked, ts, mask)
+    if jumps is not None:
+        jumps = jumps._replace(at=jax.tree.map(jnp.logical_and, jumps.at, mask))
+    if config.steps is not None or field is None:
+        return solve_on_grid(field, params, y0, ts, config, context, jumps)
+    if config.adjoint in ("recursive", "backsolve"):
+        return solve_by_diffrax(field, params, y0, ts, config, context, jumps)
+    at = None if jumps is None else jnp.stack(jax.tree.leaves(jumps.at))
+    line = timeline(jnp.stack(jax.tree.leaves(ts)), at)
+    scheme = Scheme(
+        field,
+        None if jumps is None else jumps.function,
+        config,
+        jax.tree.structure(ts),
+        line.arrivals is None,
+    )
+    problem = Problem(params, context, y0, line, None if jumps is None else jumps.inputs)
+    readings = (direct if config.adjoint == "direct" else replay)(scheme, problem)
+    # What was not reached has no value, and must not look as if it had.
+    ys = scheme.by_part(lambda at, y: jnp.where(column(at, y), y, jnp.nan), readings.reached, readings.ys)
+    stats = {name: jnp.sum(count, axis=0) for name, count in readings.stats.items()}
+    return Solution(ys, stats, jnp.max(readings.status, axis=0))

@@ -1,0 +1,171 @@
+"""The gradient by replay is that of the recorded steps, to rounding: against direct differentiation; and failures."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from odeembed.errors import DerivativeError
+from odeembed.solve.config import KEPT_STATES, SolveConfig, Status
+from odeembed.solve.solve import Jumps, solve
+
+
+def field(params, t, y, context):
+    """A field that asks for short steps now and then, so that some are rejected."""
+    return (
+        jnp.tanh(y @ params["w"] + params["b"] * jnp.sin(t))
+        * context
+        * (1 + 8 * jnp.exp(-200 * (t - 0.7) ** 2))
+    )
+
+
+def jump(params, t, y, x):
+    return jnp.tanh(y @ params["w"]) + x * jnp.cos(t)
+
+
+@pytest.fixture
+def wide():
+    with jax.enable_x64(True):
+        yield
+
+
+def problem(n):
+    keys = jax.random.split(jax.random.key(0), 5)
+    params = {"w": jax.random.normal(keys[0], (3, 3)), "b": jnp.ones(3)}
+    y0 = jax.random.normal(keys[1], (4, 3))
+    context = jnp.array([[1.0], [2.0], [5.0], [0.5]])
+    ts = jnp.sort(2 * jax.random.uniform(keys[2], (4, n)), axis=1)
+    ts = ts.at[1].set(-ts[1])
+    inputs = jax.random.normal(keys[3], (4, n, 3))
+    return (params, y0, context, ts, inputs), jax.random.bernoulli(keys[4], 0.6, (4, n))
+
+
+def gradients(config, n, jumping):
+    args, at = problem(n)
+
+    def loss(params, y0, context, ts, inputs):
+        jumps = Jumps(jump, inputs, at) if jumping else None
+        out = solve(field, params, y0, ts, config, context, jumps=jumps)
+        return jnp.sum(jnp.sin(out.ys) * jnp.arange(1, n + 1)[None, :, None]), out
+
+    (_, out), found = jax.jit(jax.value_and_grad(loss, (0, 1, 2, 3, 4), has_aux=True))(*args)
+    return found, out
+
+
+@pytest.mark.parametrize("control", ["row", "batch"])
+@pytest.mark.parametrize(
+    ("n", "jumping"), [(2, False), (5, False), (5, True)], ids=["ends", "dense", "jumps"]
+)
+def test_replay_is_direct_differentiation(wide, control, n, jumping):
+    """By parameters, state, context, times and inputs; no step is taken otherwise, and some are rejected."""
+    config = SolveConfig(solver="dopri5", steps=None, rtol=1e-6, atol=1e-7, control=control, max_steps=60)
+    ours, out = gradients(config, n, jumping)
+    theirs, same = gradients(dataclasses.replace(config, adjoint="direct"), n, jumping)
+    assert not out.failed.any() and out.stats["rejected"].sum() > 0
+    for count in out.stats:
+        assert out.stats[count].tolist() == same.stats[count].tolist()
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10), ours, theirs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("solver", "n", "jumping"), [("bosh3", 5, False), ("heun", 5, False), ("bosh3", 5, True)]
+)
+def test_states_are_computed_again_beyond_those_kept(wide, solver, n, jumping):
+    """Several stretches: the same as one record of everything."""
+    rtol = 1e-3 if solver == "heun" else 1e-5
+    config = SolveConfig(solver=solver, steps=None, rtol=rtol, atol=rtol / 10, max_steps=4 * KEPT_STATES)
+    ours, out = gradients(config, n, jumping)
+    theirs, _ = gradients(dataclasses.replace(config, adjoint="direct"), n, jumping)
+    assert not out.failed.any() and out.stats["accepted"].max() > KEPT_STATES + 10
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-9), ours, theirs)
+
+
+def test_memory_grows_with_the_root_of_the_steps():
+    """From 4,096 to 65,536 admitted steps, 16 times as many, the states kept are 4 times as many."""
+
+    def temporary(max_steps):
+        config = SolveConfig(solver="dopri5", steps=None, max_steps=max_steps)
+        loss = lambda y: solve(lambda p, t, y, c: -y, None, y, jnp.array([0.0, 1.0]), config).ys.sum()  # noqa: E731
+        compiled = jax.jit(jax.grad(loss)).lower(jnp.ones((1, 20_000))).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert temporary(65_536) < 5 * temporary(4_096)
+
+
+NEVER = SolveConfig(solver="dopri5", steps=None, max_steps=40)
+
+
+@pytest.mark.parametrize("solver", ["dopri5", "heun"])
+@pytest.mark.parametrize("control", ["row", "batch"])
+def test_a_row_without_a_solution_leaves_the_others_and_their_gradient_alone(solver, control):
+    """One row starts where the field is NaN, one runs into it; jit(grad) of a loss that masks both."""
+    config = dataclasses.replace(NEVER, solver=solver, control=control, max_steps=400)
+    y0 = jnp.array([[1.0], [-1.0], [1.3], [0.5]])
+    field = lambda p, t, y, c: p * jnp.sqrt(y) * jnp.array([[1.0], [1.0], [-3.0], [1.0]])  # noqa: E731
+    ts = jnp.linspace(0.0, 1.0, 3)
+
+    def loss(p):
+        out = solve(field, p, y0, ts, config)
+        ok = ~out.failed
+        return jnp.sum(jnp.where(ok[:, None, None], out.ys, 0.0)), out
+
+    _, out = jax.jit(loss)(1.1)
+    assert out.status[:2].tolist() == [Status.SUCCESS, Status.NONFINITE] and out.status[3] == Status.SUCCESS
+    assert out.status[2] in (Status.NONFINITE, Status.UNDERFLOW)
+    assert np.isnan(out.ys[1, 1:]).all() and np.isnan(out.ys[2, 2]).all()
+    gradient = jax.jit(jax.grad(lambda p: loss(p)[0]))(1.1)
+    # y = (sqrt(y0) + p t / 2)^2, so dy/dp = (sqrt(y0) + p t / 2) t, over the two rows that end.
+    exact = sum((np.sqrt(a) + 1.1 * t / 2) * t for a in (1.0, 0.5) for t in (0.5, 1.0))
+    np.testing.assert_allclose(gradient, exact, rtol=2e-3)
+
+
+def test_failures_are_named():
+    ts = jnp.array([0.0, 1.0])
+    run = lambda f, y0, ts, c=NEVER: solve(f, None, jnp.asarray(y0), ts, c)  # noqa: E731
+    assert run(lambda p, t, y, c: jnp.full_like(y, jnp.nan), [[1.0]], ts).status.tolist() == [
+        Status.NONFINITE
+    ]
+    assert run(lambda p, t, y, c: y**2, [[2.0], [-1.0]], ts).status.tolist()[1] == Status.SUCCESS
+    assert run(lambda p, t, y, c: y**2, [[2.0]], ts).status.tolist() == [Status.MAX_STEPS]
+    long = dataclasses.replace(NEVER, max_steps=2000)
+    assert run(lambda p, t, y, c: y**2, [[2.0]], ts, long).status.tolist() == [Status.UNDERFLOW]
+    back_and_forth = jnp.array([0.0, 1.0, 0.5])
+    assert run(lambda p, t, y, c: -y, [[1.0]], back_and_forth).status.tolist() == [Status.BAD_TIMES]
+    assert np.isnan(run(lambda p, t, y, c: -y, [[1.0]], back_and_forth).ys[0, 1:]).all()
+
+
+def test_the_step_size_is_carried_over_jumps():
+    """32 tokens, a jump at each: one step of seven evaluations between two of them, and two to begin with."""
+    ts, ones = jnp.arange(33.0), jnp.ones((2, 33), bool)
+    jumps = Jumps(lambda p, t, y, x: jnp.tanh(y + x), jnp.sin(jnp.arange(66.0)).reshape(2, 33, 1), ones)
+    config = SolveConfig(solver="dopri5", steps=None, rtol=1e-3, atol=1e-3)
+    out = solve(lambda p, t, y, c: -0.3 * y, None, jnp.ones((2, 1)), ts, config, jumps=jumps)
+    assert not out.failed.any() and int(out.stats["evaluations"].max()) <= 2 + 7 * 33
+
+
+def test_evaluations_are_those_that_were_made():
+    calls = []
+
+    def counted(params, t, y, context):
+        jax.debug.callback(lambda: calls.append(1))
+        return -y * (1 + jnp.sin(20 * t))
+
+    out = solve(
+        counted, None, jnp.ones((1, 1)), jnp.linspace(0.0, 3.0, 5), SolveConfig(solver="tsit5", steps=None)
+    )
+    jax.block_until_ready(out.ys)
+    jax.effects_barrier()
+    assert len(calls) == int(out.stats["evaluations"][0])
+
+
+def test_derivatives_that_do_not_exist_are_named():
+    def end(p):
+        return jnp.sum(solve(lambda p, t, y, c: -p * y, p, jnp.ones((1, 1)), jnp.arange(2.0), NEVER).ys)
+
+    with pytest.raises(TypeError, match="custom_vjp"):  # JAX's own words
+        jax.jvp(end, (1.0,), (1.0,))
+    with pytest.raises(DerivativeError, match="direct"):
+        jax.grad(jax.grad(end))(1.0)
