@@ -45,6 +45,7 @@ DEMO_WORDS = ("tuple", "row", "array", "float", "width", "maximum", "method", "t
 DEMO_SENTENCE = "returns the ___ of an array along the given ___"
 DEMO_MIN_COUNT = 20  # rarer words have vectors that were hardly trained
 _PACKAGES = ("jax", "jaxlib", "flax", "diffrax", "optax", "orbax-checkpoint", "numpy", "sentencepiece")
+_PUBLISHED = (":(exclude)results", ":(exclude)benchmarks/results")
 _HELD_OUT = ("nll", "accuracy", "top10")
 
 
@@ -452,7 +453,10 @@ def _device() -> dict[str, Any]:
 
 
 def _commit() -> tuple[str | None, bool | None]:
-    """The commit of the checkout this package runs from and whether it is clean; None where it is not a checkout."""
+    """The commit of the checkout this package runs from and whether it is clean; None where it is not a checkout.
+
+    Results that were published from it do not count: they are written one after the other, and are no code.
+    """
     folder = Path(__file__).parent
 
     def git(*words: str) -> str | None:
@@ -468,7 +472,7 @@ def _commit() -> tuple[str | None, bool | None]:
         git("ls-files", "--error-unmatch", "__init__.py") is None
     ):  # a package installed below some other checkout
         return None, None
-    changes = git("status", "--porcelain", "--", str(folder.parent))
+    changes = git("-C", str(folder.parent), "status", "--porcelain", "--", ".", *_PUBLISHED)
     return git("rev-parse", "HEAD"), None if changes is None else changes == ""
 
 

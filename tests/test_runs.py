@@ -229,5 +229,9 @@ def test_the_commit_is_that_of_the_package_s_own_checkout(monkeypatch, tmp_path)
     subprocess.run([*git, "commit", "-q", "-m", "x"], check=True)
     commit, clean = runs._commit()
     assert len(commit) == 40 and clean is True
+    published = tmp_path / "benchmarks" / "results" / "x.json"
+    published.parent.mkdir(parents=True)
+    published.write_text("{}")
+    assert runs._commit() == (commit, True)
     (package / "__init__.py").write_text("changed")
     assert runs._commit() == (commit, False)
