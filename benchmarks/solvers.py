@@ -69,7 +69,9 @@ def parser() -> argparse.ArgumentParser:
         default=("replay", "recursive"),
         help="gradient methods of this library; the first is compared with the others",
     )
-    top.add_argument("--cases", nargs="+", default=(), help="only cases with one of these words in their name")
+    top.add_argument(
+        "--cases", nargs="+", default=(), help="only cases with one of these words in their name"
+    )
     top.add_argument(
         "--without-torch", dest="peers", action="store_false", help="leave out torchdiffeq and torchode"
     )

@@ -13,7 +13,7 @@ from odeembed.solve.config import SolveConfig
 class RK38(diffrax.AbstractERK):
     """The 3/8 rule, which diffrax does not bring: its recipe for a method given by a tableau."""
 
-    tableau: ClassVar[diffrax.ButcherTableau] = diffrax.ButcherTableau(
+    tableau: ClassVar[diffrax.ButcherTableau | diffrax.MultiButcherTableau] = diffrax.ButcherTableau(
         c=np.array([1 / 3, 2 / 3, 1.0]),
         b_sol=np.array([1 / 8, 3 / 8, 3 / 8, 1 / 8]),
         b_error=np.zeros(4),

@@ -81,7 +81,7 @@ def _torch_field(exact: bool, params: Any, t: Any, y: Any, data: Any) -> Any:
     dx = torch_mlp(params, torch.cat([x, t.to(x.dtype).expand(len(x), 1)], dim=-1))
     if exact:
         rows = [torch.autograd.grad(dx[:, i].sum(), x, create_graph=True)[0][:, i] for i in range(2)]
-        return dx, sum(rows)[:, None]
+        return dx, torch.stack(rows, dim=1).sum(dim=1, keepdim=True)
     (pulled,) = torch.autograd.grad(dx, x, data["noise"], create_graph=True)
     return dx, (pulled * data["noise"]).sum(-1, keepdim=True)
 

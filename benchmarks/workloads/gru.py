@@ -13,7 +13,7 @@ from odeembed.solve.config import SolveConfig
 from odeembed.solve.solve import Jumps, solve
 from workloads.diffrax_solves import by_diffrax
 from workloads.layers import dense
-from workloads.measuring import Build, Case, against_peers_and_limit
+from workloads.measuring import Build, Case, against_peers_and_limit, limits
 from workloads.steps import Arrays, Step, as_stats, bare, jax_step, torch_step
 
 GRID = SolveConfig(solver="midpoint", steps=2, control="batch")
@@ -67,9 +67,7 @@ def cases(adjoints: Sequence[str], peers: bool = True) -> Iterator[Case]:
     """Two midpoint steps an interval, and steps by their error."""
     on_grid = [adjoint for adjoint in adjoints if adjoint != "backsolve"]
     made = variants(sentences(), GRID, on_grid, peers)
-    yield Case(
-        "midpoint, 2 steps", made, partial(against_peers_and_limit, faster=1.75, adaptive=False), 1e-5
-    )
+    yield Case("midpoint, 2 steps", made, partial(against_peers_and_limit, faster=1.75, adaptive=False), 1e-5)
     made = variants(sentences(), ADAPTIVE, adjoints, peers)
     yield Case("dopri5, 1e-3", made, partial(against_peers_and_limit, faster=3.8), 1e-2)
 
@@ -88,8 +86,7 @@ def variants(
     found["diffrax"] = lambda _: by_diffrax_intervals(given, config)
     if peers:
         found["torchdiffeq"] = lambda _: by_torchdiffeq_intervals(given, config)
-    found["limit"] = lambda steps: limit(given, next(iter(steps.values())))
-    return found
+    return found | limits(partial(limit, given))
 
 
 def field(params: Any, t: Any, h: Any, context: Any = None) -> Any:
@@ -134,7 +131,7 @@ def by_diffrax_intervals(given: Sentences, config: SolveConfig) -> Step:
     return _jax_step("diffrax", given, states)
 
 
-def limit(given: Sentences, reference: Step) -> Step:
+def limit(given: Sentences, reference: Step, *, recompute: bool) -> Step:
     """All evaluations of the field one after the other, then all jumps."""
 
     def states(params, x, data):
@@ -144,8 +141,10 @@ def limit(given: Sentences, reference: Step) -> Step:
             return h, h
 
         h0 = _rest(params, x)
-        h = bare(field, params, h0, reference.counts)
-        return _with_start(h0, jax.lax.scan(interval, h, _by_interval(x, data))[1]), as_stats(reference.counts)
+        h = bare(field, params, h0, reference.counts, recompute=recompute)
+        return _with_start(h0, jax.lax.scan(interval, h, _by_interval(x, data))[1]), as_stats(
+            reference.counts
+        )
 
     return _jax_step("limit", given, states)
 

@@ -28,7 +28,10 @@ def problem(batch: int = 128, channels: int = 64) -> Problem:
     rng = np.random.default_rng(0)
 
     def norm(name):
-        return {f"{name}_scale": np.ones(channels, np.float32), f"{name}_bias": np.zeros(channels, np.float32)}
+        return {
+            f"{name}_scale": np.ones(channels, np.float32),
+            f"{name}_bias": np.zeros(channels, np.float32),
+        }
 
     def conv(name, inputs, size):
         kernel = dense(rng, size * size * inputs, channels).reshape(size, size, inputs, channels)

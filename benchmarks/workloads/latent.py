@@ -44,4 +44,6 @@ def cases(adjoints: Sequence[str], peers: bool = True) -> Iterator[Case]:
         config = SolveConfig(solver="dopri5", steps=None, rtol=tolerance, atol=tolerance, control="batch")
         compare = partial(against_peers_and_limit, faster=10.0)
         agree = max(10 * tolerance, 1e-5)
-        yield Case(f"dopri5, {tolerance:.0e}", variants(problem(), config, adjoints, peers=peers), compare, agree)
+        yield Case(
+            f"dopri5, {tolerance:.0e}", variants(problem(), config, adjoints, peers=peers), compare, agree
+        )

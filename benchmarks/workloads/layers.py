@@ -1,6 +1,7 @@
 """Weights from a seed, and a multilayer perceptron, once in jax and once in torch."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ def dense(rng: np.random.Generator, inputs: int, outputs: int, gain: float = 1.0
 def mlp_params(rng: np.random.Generator, widths: Sequence[int], gain: float = 1.0) -> dict[str, np.ndarray]:
     """Weights w0, w1, ... and biases b0, b1, ... of layers between neighbouring widths."""
     params = {}
-    for i, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for i, (inputs, outputs) in enumerate(pairwise(widths)):
         params[f"w{i}"] = dense(rng, inputs, outputs, gain)
         params[f"b{i}"] = (0.1 * rng.normal(size=outputs)).astype(np.float32)
     return params

@@ -54,7 +54,13 @@ class Comparison:
             missed = max(0.0, 1 - value / self.at_least)
         target = {"at_most": self.at_most, "at_least": self.at_least}
         target = {name: bound for name, bound in target.items() if bound is not None} or None
-        facts: dict[str, Any] = {"what": self.what, "ratio": value, "low": low, "high": high, "target": target}
+        facts: dict[str, Any] = {
+            "what": self.what,
+            "ratio": value,
+            "low": low,
+            "high": high,
+            "target": target,
+        }
         return facts if target is None else facts | {"met": missed == 0.0, "missed_by": missed}
 
 
@@ -122,7 +128,10 @@ def loss_difference(step: Step, reference: Step) -> float:
 
 
 def time_rounds(
-    steps: Mapping[str, Step], rounds: int, rng: np.random.Generator, clock: Callable[[], float] = time.process_time
+    steps: Mapping[str, Step],
+    rounds: int,
+    rng: np.random.Generator,
+    clock: Callable[[], float] = time.process_time,
 ) -> dict[str, Measured]:
     """CPU seconds a step, every variant once a round, in an order drawn anew for each round."""
     names = list(steps)
@@ -175,6 +184,14 @@ def _variant(name: str, found: Measured, difference: float | None) -> dict[str, 
     }
 
 
+def limits(limit: Callable[..., Step]) -> dict[str, Build]:
+    """Both ways of differentiating bare evaluations, as many as the first variant needs; the faster is the limit."""
+    return {
+        "limit, stored": lambda steps: limit(next(iter(steps.values())), recompute=False),
+        "limit, recomputed": lambda steps: limit(next(iter(steps.values())), recompute=True),
+    }
+
+
 def against_peers_and_limit(
     measured: Mapping[str, Measured],
     faster: float | None,
@@ -185,41 +202,35 @@ def against_peers_and_limit(
     """The first variant over the limit and against the fastest of torch, and its compile time over diffrax's.
 
     Args:
-      measured: what was measured; `limit`, `diffrax` and variants of torch where they are.
+      measured: what was measured; limits, `diffrax` and variants of torch where they are.
       faster: how many times faster than the fastest of torchdiffeq and torchode the first variant ought to be.
       adaptive: whether steps are chosen; on a grid a step may cost no more than the limit.
       equal_evaluations: compares the times an evaluation, for solvers that choose steps differently.
     """
     name, ours = next(iter(measured.items()))
     found = []
-    if "limit" in measured:
-        found.append(
-            Comparison(
-                f"{name} over the limit",
-                ratios(ours, measured["limit"]),
-                at_most=most_over_limit(ours.step.counts, adaptive),
-            )
-        )
-    torch = {k: m for k, m in measured.items() if m.step.library in ("torchdiffeq", "torchode")}
+    limit = fastest(measured, "limit")
+    if limit:
+        bound = most_over_limit(ours.step.counts, adaptive)
+        found.append(Comparison(f"{name} over the limit", ratios(ours, measured[limit]), at_most=bound))
+    torch = fastest(measured, "torchdiffeq", "torchode")
     if torch:
-        best = min(torch, key=lambda k: torch[k].median)
-        speed = ratios(torch[best], ours)
-        even = ours.step.counts.evaluations / torch[best].step.counts.evaluations
-        found.append(
-            Comparison(f"{best} over {name}", speed, at_least=None if equal_evaluations else faster)
-        )
-        found.append(
-            Comparison(
-                f"{best} over {name}, an evaluation",
-                speed * even,
-                at_least=faster if equal_evaluations else None,
-            )
-        )
+        speed = ratios(measured[torch], ours)
+        even = ours.step.counts.evaluations / measured[torch].step.counts.evaluations
+        bounds = (None, faster) if equal_evaluations else (faster, None)
+        found.append(Comparison(f"{torch} over {name}", speed, at_least=bounds[0]))
+        found.append(Comparison(f"{torch} over {name}, an evaluation", speed * even, at_least=bounds[1]))
     if "diffrax" in measured:
         found.append(Comparison(f"diffrax over {name}", ratios(measured["diffrax"], ours)))
         compiling = ours.step.first_seconds / measured["diffrax"].step.first_seconds
         found.append(Comparison(f"{name} over diffrax, time to the first step", [compiling], at_most=0.5))
     return found
+
+
+def fastest(measured: Mapping[str, Measured], *libraries: str) -> str | None:
+    """The variant with the smallest median among those of some libraries, if there are any."""
+    theirs = {name: found.median for name, found in measured.items() if found.step.library in libraries}
+    return min(theirs, key=lambda name: theirs[name], default=None)
 
 
 def most_over_limit(counts: Counts, adaptive: bool) -> float:

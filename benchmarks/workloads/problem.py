@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 from odeembed.solve.config import SolveConfig
 from odeembed.solve.solve import solve
 from workloads.diffrax_solves import by_diffrax, by_diffrax_rows
-from workloads.measuring import Build
+from workloads.measuring import Build, limits
 from workloads.steps import Arrays, Step, as_stats, bare, jax_step, torch_step
 
 
@@ -70,8 +71,7 @@ def variants(
         found["torchdiffeq"] = lambda _: _by_torch(problem, config, "torchdiffeq", by_torchdiffeq)
         if config.steps is None:
             found["torchode"] = lambda _: _by_torch(problem, config, "torchode", by_torchode)
-    found["limit"] = lambda steps: limit(problem, next(iter(steps.values())))
-    return found
+    return found | limits(partial(limit, problem))
 
 
 def by_odeembed(problem: Problem, config: SolveConfig) -> Step:
@@ -85,13 +85,13 @@ def by_odeembed(problem: Problem, config: SolveConfig) -> Step:
     return jax_step("odeembed", loss, problem.params, problem.data)
 
 
-def limit(problem: Problem, reference: Step) -> Step:
+def limit(problem: Problem, reference: Step, *, recompute: bool) -> Step:
     """A step of as many bare evaluations as `reference` needs; the state they end in is read at all times."""
     counts = reference.counts
 
     def loss(params, data):
         y0, context = problem.start(params, data), problem.context(data)
-        y = bare(problem.field, problem.used(params), y0, counts, context)
+        y = bare(problem.field, problem.used(params), y0, counts, context, recompute=recompute)
         times = len(data["ts"]) if len(data["ts"]) > 2 else 1
         ys = _each(lambda part: jnp.broadcast_to(part[:, None], (len(part), times, *part.shape[1:])), y)
         return problem.loss(params, data, ys), as_stats(counts)

@@ -41,7 +41,7 @@ class Step:
       losses: the loss at the start, and after one update.
       counts: evaluations of the field.
       first_seconds: CPU time from the Python function to the end of the first step: tracing, compiling, running.
-      temporary_bytes: memory beside arguments and results, as the compiler planned it; None for torch.
+      temporary_bytes: memory beside arguments and results, as the compiler planned it; None where nobody tells.
     """
 
     library: str
@@ -70,6 +70,7 @@ def jax_step(library: str, loss: Callable[[Any, Any], Any], params: Arrays, data
     after, moments_after, first, stats = jax.block_until_ready(compiled(start, moments, given))
     seconds = time.process_time() - begin
     _, _, second, _ = compiled(after, moments_after, given)
+    memory = compiled.memory_analysis()
     return Step(
         library,
         lambda: jax.block_until_ready(compiled(start, moments, given)),
@@ -77,7 +78,7 @@ def jax_step(library: str, loss: Callable[[Any, Any], Any], params: Arrays, data
         (float(first), float(second)),
         counted(stats),
         seconds,
-        compiled.memory_analysis().temp_size_in_bytes,
+        None if memory is None else memory.temp_size_in_bytes,
     )
 
 
@@ -147,10 +148,14 @@ def torch_step(
     return Step(library, run, reset, losses, Counts(calls, calls), seconds)
 
 
-def bare(field: Callable[..., Any], params: Any, y: Any, counts: Counts, context: Any = None) -> Any:
+def bare(
+    field: Callable[..., Any], params: Any, y: Any, counts: Counts, context: Any = None, *, recompute: bool
+) -> Any:
     """y moved by as many evaluations as `counts` says, in scans with no solver: the limit of a step's speed.
 
     Rejected steps cost evaluations that nothing is differentiated through, so theirs are not differentiated here.
+    Either the scan stores what its backward pass needs, or that computes each evaluation anew; which is faster depends
+    on the field.
     """
     total = round(counts.evaluations)
     steps = (counts.accepted or 0) + (counts.rejected or 0)
@@ -160,8 +165,9 @@ def bare(field: Callable[..., Any], params: Any, y: Any, counts: Counts, context
         dy = field(params, i / total, y, context)
         return jax.tree.map(lambda a, k: a + k / total, y, dy), None
 
+    last = jax.checkpoint(move, prevent_cse=False) if recompute else move
     if idle:
         elsewhere, _ = jax.lax.scan(move, y, jnp.arange(idle, dtype=jnp.float32))
         # Not folded away by the compiler, since 0 * inf is not 0.
         y = jax.tree.map(lambda a, b: a + 0 * jax.lax.stop_gradient(b), y, elsewhere)
-    return jax.lax.scan(move, y, jnp.arange(total - idle, dtype=jnp.float32))[0]
+    return jax.lax.scan(last, y, jnp.arange(total - idle, dtype=jnp.float32))[0]
