@@ -135,12 +135,14 @@ def time_rounds(
 ) -> dict[str, Measured]:
     """CPU seconds a step, every variant once a round, in an order drawn anew for each round."""
     names = list(steps)
+    gc.freeze()  # What is there stays; else each collection looks through all that jax and torch brought.
     repeats = {name: math.ceil(SHORTEST / max(_sample(steps[name], 1, clock), 1e-6)) for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(rounds):
         for i in rng.permutation(len(names)):
             name = names[i]
             seconds[name].append(_sample(steps[name], repeats[name], clock))
+    gc.unfreeze()
     return {name: Measured(steps[name], np.array(found)) for name, found in seconds.items()}
 
 
