@@ -36,6 +36,11 @@ def main(arguments: argparse.Namespace) -> None:
             for case in module.cases(arguments.adjoints, arguments.peers)
             if not arguments.cases or any(part in case.name for part in arguments.cases)
         ]
+        for case in cases:
+            for found in case["comparisons"]:
+                print(
+                    f"{name} {case['name']}: {found['what']} {found['ratio']:.2f}, target {found['target']}"
+                )
         result = {
             "kind": "solvers",
             "workload": name,
@@ -45,7 +50,8 @@ def main(arguments: argparse.Namespace) -> None:
             **circumstances(*packages),
             "cases": cases,
         }
-        print(write_result(arguments.results / f"solvers-{name.lower()}.json", result))
+        if not arguments.cases:
+            print(write_result(arguments.results / f"solvers-{name.lower()}.json", result))
 
 
 def use_one_core(core: int | None) -> bool:

@@ -64,8 +64,14 @@ def train(arguments: argparse.Namespace) -> Path:
     )
 
 
-def whole_lines(data: TextData) -> TextData:
-    """The same text and vocabulary without the cuts at the longest bucket, so that a window sees what a line offers."""
+def whole_lines(data: Any) -> TextData:
+    """The same text and vocabulary without the cuts at the longest bucket, so that a window sees what a line offers.
+
+    Raises:
+      TypeError: the config's data is no text.
+    """
+    if not isinstance(data, TextData):
+        raise TypeError(f"data must be TextData; got {type(data).__name__}. Use a config of a corpus.")
     return replace(data, buckets=(LONGEST_LINE,), batch_tokens=8 * LONGEST_LINE)
 
 
