@@ -222,6 +222,8 @@ def against_peers_and_limit(
         bounds = (None, faster) if equal_evaluations else (faster, None)
         found.append(Comparison(f"{torch} over {name}", speed, at_least=bounds[0]))
         found.append(Comparison(f"{torch} over {name}, an evaluation", speed * even, at_least=bounds[1]))
+    if torch and limit:
+        found.append(Comparison(f"{torch} over the limit", ratios(measured[torch], measured[limit])))
     if "diffrax" in measured:
         found.append(Comparison(f"diffrax over {name}", ratios(measured["diffrax"], ours)))
         compiling = ours.step.first_seconds / measured["diffrax"].step.first_seconds
