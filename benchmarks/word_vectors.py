@@ -10,16 +10,14 @@ difference of the Spearman correlations, with an interval, over the pairs that b
 
 import argparse
 import json
-import platform
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from recording import RESULTS, circumstances, write_result
 
 from odeembed.data.text import TextData
 from odeembed.evaluate.bootstrap import spearman_difference
@@ -27,9 +25,7 @@ from odeembed.evaluate.vectors import WordVectors, readings, without_common_dire
 from odeembed.evaluate.word_similarity import WordSimilarity, judge
 from odeembed.experiment import load_config, to_json
 
-ROOT = Path(__file__).resolve().parent.parent
 LONGEST_LINE = 10_000  # tokens; gensim itself cuts there
-RESULTS = ROOT / "benchmarks" / "results"
 
 
 def train(arguments: argparse.Namespace) -> Path:
@@ -70,8 +66,14 @@ def train(arguments: argparse.Namespace) -> Path:
     )
 
 
-def whole_lines(data: TextData) -> TextData:
-    """The same text and vocabulary without the cuts at the longest bucket, so that a window sees what a line offers."""
+def whole_lines(data: Any) -> TextData:
+    """The same text and vocabulary without the cuts at the longest bucket, so that a window sees what a line offers.
+
+    Raises:
+      TypeError: the config's data is no text.
+    """
+    if not isinstance(data, TextData):
+        raise TypeError(f"data must be TextData; got {type(data).__name__}. Use a config of a corpus.")
     return replace(data, buckets=(LONGEST_LINE,), batch_tokens=8 * LONGEST_LINE)
 
 
@@ -186,29 +188,6 @@ def compared(
                 "high": difference.high,
                 "p": difference.p,
             }
-
-
-def circumstances(*packages: str) -> dict[str, Any]:
-    """Commit, whether the tree was clean, versions and processor."""
-
-    def git(*command: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(ROOT), *command], capture_output=True, text=True, check=True
-        ).stdout
-
-    return {
-        "commit": git("rev-parse", "HEAD").strip(),
-        "clean": not git("status", "--porcelain", "--untracked-files=no").strip(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
-        "machine": platform.machine(),
-    }
-
-
-def write_result(path: Path, result: dict[str, Any]) -> Path:
-    """Writes one result as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return path
 
 
 def parser() -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@ A table stands between `<!-- table: NAME -->` and `<!-- end table -->`; `python 
 """
 
 import json
+import math
 import re
 import sys
 from collections import defaultdict
@@ -26,7 +27,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
 
     For each corpus: interpolation-, gaps-, shifts-, words- (vectors as they are), readings- (every reading tried),
     differences- and all-differences- (likewise), analogies- and sentences-<corpus>. Runs that differ by their seed
-    alone share a row: the mean, with half the distance between the largest and the smallest after a ±.
+    alone share a row: the mean, with half the distance between the largest and the smallest after a ±. Of the solvers:
+    solvers-<workload> (every variant), solver-ratios (with their targets) and solver-circumstances.
 
     Args:
       root: the checkout.
@@ -34,7 +36,7 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     Raises:
       DataError: a result that cannot be read, or runs under one name that are not of one experiment.
     """
-    runs, baselines, comparisons = _read(Path(root))
+    runs, baselines, comparisons, solvers = _read(Path(root))
     found: dict[str, str] = {}
     for corpus in sorted({_corpus(rows[0]) for rows in [*runs.values(), *baselines.values()]}):
         ours = {name: rows for name, rows in runs.items() if _corpus(rows[0]) == corpus}
@@ -52,6 +54,10 @@ def tables(root: Path | str = ".") -> dict[str, str]:
             "sentences": _scores(ours, "sts", "pairs"),
         }
         found |= {f"{name}-{corpus}": table for name, table in drawn.items() if table}
+    found |= {f"solvers-{result['workload'].lower()}": _solver_variants(result) for result in solvers}
+    if solvers:
+        found["solver-ratios"] = _solver_ratios(solvers)
+        found["solver-circumstances"] = _solver_circumstances(solvers)
     return found
 
 
@@ -93,8 +99,10 @@ def _filled(text: str, known: Mapping[str, str], path: Path) -> str:
     return _MARKED.sub(fill, text)
 
 
-def _read(root: Path) -> tuple[dict[str, list[Result]], dict[str, list[Result]], list[Result]]:
-    """Runs by name without seed, gensim's vectors by corpus and model, and comparisons."""
+def _read(
+    root: Path,
+) -> tuple[dict[str, list[Result]], dict[str, list[Result]], list[Result], list[Result]]:
+    """Runs by name without seed, gensim's vectors by corpus and model, comparisons of the two, timings of solvers."""
     runs: dict[str, list[Result]] = defaultdict(list)
     for path in sorted((root / "results").glob("*.json")):
         runs[re.sub(r"-seed\d+$", "", path.stem)].append(_load(path, "fingerprint"))
@@ -106,13 +114,16 @@ def _read(root: Path) -> tuple[dict[str, list[Result]], dict[str, list[Result]],
             )
     baselines: dict[str, list[Result]] = defaultdict(list)
     comparisons: list[Result] = []
+    solvers: list[Result] = []
     for path in sorted((root / "benchmarks" / "results").glob("*.json")):
         result = _load(path, "kind")
         if result["kind"] == "word_vectors":
             baselines[f"{result['corpus']}-{result['model']}"].append(result)
         elif result["kind"] == "word_vectors_comparison":
             comparisons.append(result)
-    return dict(runs), dict(baselines), comparisons
+        elif result["kind"] == "solvers":
+            solvers.append(result)
+    return dict(runs), dict(baselines), comparisons, solvers
 
 
 def _load(path: Path, needed: str) -> Result:
@@ -266,6 +277,70 @@ def _scores(runs: Mapping[str, Sequence[Result]], prefix: str, count: str) -> st
         values = [_mean([_value(row, key) for row in seeds], digits) for seeds in scored.values()]
         rows.append([key.removeprefix(prefix + "/").replace("/", ", "), *values])
     return _markdown(" | ".join(["score", *map(_label, scored)]), rows)
+
+
+def _solver_variants(result: Result) -> str:
+    """What a training step took, with the quartiles of the rounds; evaluations are the mean and the most of a row."""
+    header = (
+        "case | variant | evaluations | CPU time of a step, ms | CPU time to the end of the first, s | "
+        "temporary memory, MiB | loss off by"
+    )
+    rows = []
+    for case in result["cases"]:
+        for found in case["variants"]:
+            mean, most = found["evaluations"], found["most_evaluations"]
+            low, middle, high = (1000 * found[key] for key in ("low", "seconds", "high"))
+            memory, off = found["temporary_bytes"], found["loss_difference"]
+            rows.append(
+                [
+                    case["name"],
+                    found["name"],
+                    f"{mean:.0f}" if mean == most else f"{mean:.1f} (to {most:.0f})",
+                    f"{_digits(middle)} [{_digits(low)}, {_digits(high)}]",
+                    f"{found['first_seconds']:.1f}",
+                    "–" if memory is None else f"{memory / 2**20:.1f}",
+                    "–" if off is None else f"{off:.0e}",
+                ]
+            )
+    return _markdown(header, rows)
+
+
+def _solver_ratios(results: Iterable[Result]) -> str:
+    """Medians of paired ratios with their quartiles, beside what they ought to be."""
+    rows = []
+    for result in results:
+        for case in result["cases"]:
+            for found in case["comparisons"]:
+                ratio = f"{found['ratio']:.2f}"
+                if found["low"] != found["high"]:
+                    ratio += f" [{found['low']:.2f}, {found['high']:.2f}]"
+                target, outcome = "–", "–"
+                if found["target"]:
+                    ((bound, value),) = found["target"].items()
+                    target = f"{bound.replace('_', ' ')} {value:.2f}"
+                    outcome = "met" if found["met"] else f"missed by {found['missed_by']:.0%}"
+                rows.append([result["workload"], case["name"], found["what"], ratio, target, outcome])
+    return _markdown("workload | case | ratio | measured | target | outcome", rows)
+
+
+def _solver_circumstances(results: Iterable[Result]) -> str:
+    rows = [
+        [
+            result["workload"],
+            result["processor"],
+            "one" if result["one_core"] else "any",
+            result["rounds"],
+            ", ".join(f"{name} {version}" for name, version in result["versions"].items()),
+            result["commit"][:10] + ("" if result["clean"] else ", with changes"),
+        ]
+        for result in results
+    ]
+    return _markdown("workload | processor | cores | rounds | versions | commit", rows)
+
+
+def _digits(number: float) -> str:
+    """Three significant digits, without an exponent."""
+    return f"{number:,.{max(0, 2 - math.floor(math.log10(number)))}f}"
 
 
 def _metric_rows(runs: Mapping[str, Sequence[Result]], columns: Sequence[tuple[str, int]]) -> list[list[Any]]:
