@@ -238,7 +238,8 @@ def test_kill_then_resume_gives_the_metrics_of_a_run_that_never_stopped(folder, 
     until(lambda: (folder / "killed" / "checkpoints" / "200" / "sha256.json").exists())
     resumed.send_signal(signal.SIGTERM)
     said = resumed.stderr.read().decode()
-    assert resumed.wait() == cli.STOPPED and "odeembed resume killed" in said
+    assert resumed.wait() == cli.STOPPED, said
+    assert "odeembed resume killed" in said
 
     assert spoken(["resume", "killed"], capsys)[0] == 0
     assert without_clock(folder / "killed") == without_clock(folder / "whole")

@@ -174,18 +174,17 @@ class _Run:
         exp = self.experiment
         self.clock.lap("setup")
         self._open_window()
-        batches = prefetch(self._batch, self.step, exp.steps)
-        stopped = self._stopped(signals)
-        while stopped is None:
-            tokens, batch = next(batches)
-            self.clock.lap("data")
-            program = self.compiled.program(self.state, batch)
-            self.clock.lap("compile")
-            self.state = program(self.state, batch)
-            self.step += 1
-            self.so_far = self.so_far._replace(tokens=self.so_far.tokens + tokens)
-            stopped = self._after_step(signals)
-        batches.close()
+        with contextlib.closing(prefetch(self._batch, self.step, exp.steps)) as batches:
+            stopped = self._stopped(signals)
+            while stopped is None:
+                tokens, batch = next(batches)
+                self.clock.lap("data")
+                program = self.compiled.program(self.state, batch)
+                self.clock.lap("compile")
+                self.state = program(self.state, batch)
+                self.step += 1
+                self.so_far = self.so_far._replace(tokens=self.so_far.tokens + tokens)
+                stopped = self._after_step(signals)
         return self._outcome(stopped)
 
     def _batch(self, step: int) -> tuple[int, Batch]:

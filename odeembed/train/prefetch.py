@@ -11,7 +11,8 @@ T = TypeVar("T")
 def prefetch(make: Callable[[int], T], start: int, stop: int, ahead: int = 2) -> Generator[T, None, None]:
     """Yields make(start), ..., make(stop - 1) in order, up to `ahead` of them made before they are asked for.
 
-    What `make` raises is raised here. The thread ends when the iterator is closed or collected.
+    What `make` raises is raised here. The thread has ended when the iterator is closed or collected: one that still
+    puts arrays on a device while the interpreter goes down would abort the process.
     """
     ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(ahead)
     closed = threading.Event()
@@ -32,7 +33,8 @@ def prefetch(make: Callable[[int], T], start: int, stop: int, ahead: int = 2) ->
         except BaseException as error:
             put((None, error))
 
-    threading.Thread(target=work, name="prefetch", daemon=True).start()
+    thread = threading.Thread(target=work, name="prefetch", daemon=True)
+    thread.start()
     try:
         for _ in range(start, stop):
             item, error = ready.get()
@@ -41,3 +43,4 @@ def prefetch(make: Callable[[int], T], start: int, stop: int, ahead: int = 2) ->
             yield item  # type: ignore[misc]
     finally:
         closed.set()
+        thread.join()
