@@ -83,6 +83,8 @@ class Experiment:
       steps: optimizer steps of the whole run.
       seed: of parameters, batches and noise.
       parallel: how the batch is spread over the local devices.
+      products: how the matrix products of a training step are taken: "bfloat16" rounds their operands, and sums,
+        states and parameters stay float32. Held-out metrics are always of float32.
       accumulate: micro-batches summed into one step.
       ema: decay of the moving average of the parameters; 0 keeps none.
       log_every: steps between lines of training metrics.
@@ -104,6 +106,7 @@ class Experiment:
     steps: int
     seed: int = 0
     parallel: Literal["jit", "shard_map", "pmap"] = "jit"
+    products: Literal["float32", "bfloat16"] = "float32"
     accumulate: int = 1
     ema: float = 0.0
     log_every: int = 50

@@ -92,6 +92,8 @@ class MaskedInterpolation:
       negatives: number of words drawn for a sampled softmax while training, shared by the batch; 0 for the full one.
       gaps: perplexity and accuracy are measured for gaps of 1..gaps tokens.
       shifts: accuracy is also measured when a hidden token is read this far from its time, in tokens.
+      jitter: while training, every token's time is moved by a uniform random number in (-jitter, jitter), in tokens;
+        below 0.5, so that their order stays.
 
     References:
       Devlin et al. 2019, section 3.1, for the task; Jean et al. 2015, eq. (10), for the sampled softmax.
@@ -103,6 +105,7 @@ class MaskedInterpolation:
     negatives: int = 0
     gaps: int = 8
     shifts: tuple[float, ...] = ()
+    jitter: float = 0.0
 
     def init(self, model: Any, key: PRNGKeyArray, batch: Batch) -> Any:
         """Parameters of the model, from the shapes of a batch.

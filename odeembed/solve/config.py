@@ -9,7 +9,8 @@ from odeembed.errors import ConfigError
 KEPT_STATES = 64  # states that a gradient method keeps at a time before it recomputes
 
 Solver = Literal["euler", "midpoint", "heun", "ralston", "rk4", "rk38", "bosh3", "tsit5", "dopri5", "dopri8"]
-Adjoint = Literal["replay", "recursive", "direct", "backsolve"]
+Adjoint = Literal["replay", "reversible", "backsolve", "recursive", "direct"]
+Products = Literal["float32", "bfloat16"]
 
 
 class Status(IntEnum):
@@ -21,6 +22,33 @@ class Status(IntEnum):
     UNDERFLOW = 3  # the error asks for steps shorter than time can tell apart
     BAD_TIMES = 4  # times that turn back, of a path that is read between its stops
     OTHER = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Penalty:
+    """Weights of what makes a path cheap to solve: integrals along it, a row and unit of state each, added to the loss.
+
+    Attributes:
+      kinetic: of |f|^2, Finlay et al. 2020, eq. (8).
+      jacobian: of |e^T df/dy|^2 for one noise vector e of signs a solve, which estimates |df/dy|_F^2; eq. (9) there.
+      taylor: of |d^k y / dt^k|^2 for k = `order`, Kelly et al. 2020, eq. (1).
+      order: k of the Taylor term, 2 or more.
+
+    Raises:
+      ConfigError: a weight below 0, or an order below 2.
+    """
+
+    kinetic: float = 0.0
+    jacobian: float = 0.0
+    taylor: float = 0.0
+    order: int = 2
+
+    def __post_init__(self):
+        for name in ("kinetic", "jacobian", "taylor"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"the weight {name} must be at least 0; got {getattr(self, name)}.")
+        if self.order < 2:
+            raise ConfigError(f"order must be at least 2; got {self.order}. Use kinetic for order 1.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +69,11 @@ class SolveConfig:
         is stored, and derivatives of any order and direction exist; "recursive", diffrax's checkpoints, and
         "backsolve", the continuous adjoint of Chen et al. 2018, algorithm 1, both by diffrax. On a fixed grid replay
         and recursive are the same, and backsolve is none.
+      coupling: lambda in (0, 1] of "reversible"; rounding grows backward by 1 / lambda a step.
+      products: how the field's matrix products are taken: "bfloat16" rounds their operands and sums in float32. None
+        is float32 with adaptive steps, on every device, since steps would be spent on rounding; on a grid it is what
+        surrounds the solve.
+      penalty: integrals along the path that come back as `Solution.penalty`.
 
     Raises:
       ConfigError: a value outside its range, or a combination that does not exist.
@@ -55,6 +88,9 @@ class SolveConfig:
     pid: tuple[float, float, float] = (0.0, 1.0, 0.0)
     control: Literal["row", "batch"] = "row"
     adjoint: Adjoint = "replay"
+    coupling: float = 0.999
+    products: Products | None = None
+    penalty: Penalty | None = None
 
     def __post_init__(self):
         if self.solver not in get_args(Solver):
