@@ -114,7 +114,7 @@ class Run:
 
         def change(config: SolveConfig) -> SolveConfig:
             found.append(config)
-            return check(replace(config, adjoint="recursive", **settings))
+            return check(replace(config, **settings))
 
         model = replace_nodes(self.model, SolveConfig, change)
         if not found:

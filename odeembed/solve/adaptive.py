@@ -58,7 +58,7 @@ class Walk(NamedTuple):
     """Where all paths are, arrays [p, b] but for the states.
 
     Attributes:
-      y: the state, not jumped yet where a jump is due.
+      y: what is carried for the state, not jumped yet where a jump is due.
       slope: f(t, y) where the method has it from the step before (FSAL), else None.
       t: time.
       leg: number of stops reached.
@@ -139,6 +139,14 @@ class Scheme:
         event = _along(problem.line.events, leg)
         return self.by_part(lambda i, x: x[jnp.arange(x.shape[0]), i], event, problem.inputs)
 
+    def carried(self, y: Any) -> Any:
+        """What a walk carries from step to step when it is at state y: y."""
+        return y
+
+    def state(self, carried: Any) -> Any:
+        """The state in what is carried."""
+        return carried
+
     def jumped(self, params: Any, t: Any, y: Any, due: Any, inputs: Any) -> Any:
         """The state after the jumps that are due, [p, b]."""
         if self.jump is None:
@@ -146,6 +154,14 @@ class Scheme:
         # An input that is not due must not matter, not even as 0 * NaN in a gradient.
         inputs = self.where(due, inputs, jax.tree.map(jnp.zeros_like, inputs))
         return self.where(due, self.jump(params, columns(self.split(t), y), y, inputs), y)
+
+    def advance(
+        self, params: Any, context: Any, t: Any, dt: Any, start: Any, slope: Any, count: int
+    ) -> tuple[Any, list[Any]]:
+        """One step of what is carried, with `count` stages, which come back too; t and dt are [p, b]."""
+        t, dt = self.split(t), self.split(dt)
+        ks = stages(self.field, params, context, t, dt, start, self.table, slope, count)
+        return moved(dt, start, self.table.b, ks), ks
 
     def begin(self, problem: Problem) -> Walk:
         """All paths at their start, with the length of their first step.
@@ -164,7 +180,7 @@ class Scheme:
             if config.first_step is None:
                 size, count = self._first_size(problem, t, y, slope), 2
         return Walk(
-            y=problem.y0,
+            y=self.carried(problem.y0),
             slope=slope if self.reuse else None,
             t=t,
             leg=zero,
@@ -208,19 +224,11 @@ class Scheme:
         landing = walk.size >= jnp.abs(rest) * (1 - 1e-6)
         dt = jnp.where(rows, jnp.where(landing, rest, jnp.sign(rest) * walk.size), 0.0)
         due = rows & walk.fresh & _along(problem.line.jumps, walk.leg)
-        start = self.jumped(problem.params, walk.t, walk.y, due, self.inputs(problem, walk.leg))
-        ks = stages(
-            self.field,
-            problem.params,
-            problem.context,
-            self.split(walk.t),
-            self.split(dt),
-            start,
-            table,
-            walk.slope,
-            len(table.b),
-        )
-        end = moved(self.split(dt), start, table.b, ks)
+        start = walk.y
+        if self.jump is not None:
+            y = self.jumped(problem.params, walk.t, self.state(start), due, self.inputs(problem, walk.leg))
+            start = self.where(due, self.carried(y), start)
+        end, ks = self.advance(problem.params, problem.context, walk.t, dt, start, walk.slope, len(table.b))
 
         error = self.by_part(
             lambda h, e, a, b: (
@@ -228,15 +236,17 @@ class Scheme:
             ),
             dt,
             weighted(table.error, ks),
-            start,
-            end,
+            self.state(start),
+            self.state(end),
         )
         lost = rows & ~self._finite(ks[0])
         own, ratio = jax.lax.stop_gradient(self.norms(error, rows & ~lost))
         taken = rows & ~lost & ((ratio < 1) | (dt == 0))
         size, errors = self._next_size(walk, dt, rows, taken, ratio)
         size = jax.lax.stop_gradient(size)
-        units = jnp.finfo(walk.t.dtype).eps * jnp.maximum(jnp.abs(walk.t), jnp.abs(target))
+        # At t = 0 any length can be told apart, and there has to be an end all the same.
+        eps = jnp.finfo(walk.t.dtype).eps
+        units = eps * jnp.maximum(jnp.abs(walk.t), eps * jnp.abs(target))
         # One row that cannot go on must not end the others, though they share its step.
         stuck = rows & ~taken & (size < _ROUNDING * units) & ~(own < 1)
         landed = taken & landing
@@ -254,13 +264,18 @@ class Scheme:
             size=size,
             errors=errors,
             status=jnp.where(lost, Status.NONFINITE, status).astype(jnp.int32),
-            evaluations=walk.evaluations + (rows & moving) * (len(table.b) - self.reuse),
+            evaluations=walk.evaluations + (rows & moving) * self.cost,
             accepted=walk.accepted + (taken & moving),
             rejected=walk.rejected + (rows & ~taken),
         )
-        return after, step, self._curve(dt, ks)
+        return after, step, self.curve(dt, start, ks)
 
-    def _curve(self, dt, ks):
+    @property
+    def cost(self) -> int:
+        """Evaluations of a step."""
+        return len(self.table.b) - self.reuse
+
+    def curve(self, dt: Any, start: Any, ks: list[Any]) -> Any:
         """What the states within a step are read from: the slope at its beginning, and the rest of the polynomial."""
         return (ks[0], curve(self.config.solver, self.split(dt), ks)) if self.dense else None
 
@@ -300,13 +315,16 @@ class Scheme:
         start = self.where(step.taken, y, spare)
         start = self.jumped(params, step.t, start, step.jump, inputs)
         known = None if slope is None else self.where(step.taken, slope, jax.tree.map(jnp.zeros_like, slope))
-        t, dt = self.split(step.t), self.split(step.dt)
-        count = len(self.table.b) if self.dense else self.table.needed
-        ks = stages(self.field, params, context, t, dt, start, self.table, known, count)
-        after = self.where(step.taken, moved(dt, start, self.table.b, ks), y)
+        after, ks = self.advance(params, context, step.t, step.dt, start, known, self.count)
+        after = self.where(step.taken, after, y)
         if slope is not None:
             slope = self.where(step.taken, ks[-1], slope)
-        return after, slope, self._curve(step.dt, ks)
+        return after, slope, self.curve(step.dt, start, ks)
+
+    @property
+    def count(self) -> int:
+        """Stages that a step needs when it is taken again, its error known."""
+        return len(self.table.b) if self.dense else self.table.needed
 
     def index(self, line: Timeline, count: Any, steps: Step) -> tuple[Any, Any]:
         """By which of a stretch of recorded steps each time is reached, [p, b, n], and whether by any.

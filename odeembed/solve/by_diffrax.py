@@ -1,4 +1,4 @@
-"""Adaptive solves by diffrax's own loop, for its own gradients: recursive checkpoints, and the continuous adjoint."""
+"""Adaptive solves by diffrax's own loop, for its own gradient by recursive checkpoints."""
 
 import diffrax
 import jax
@@ -7,11 +7,6 @@ import jax.numpy as jnp
 from odeembed.solve.config import Solution, SolveConfig, Status
 from odeembed.solve.grid import apply_jumps, nonfinite_rows
 from odeembed.solve.tableau import DIFFRAX_SOLVERS, columns
-
-_ADJOINTS = {
-    "recursive": diffrax.RecursiveCheckpointAdjoint,
-    "backsolve": diffrax.BacksolveAdjoint,
-}
 
 
 def solve_by_diffrax(field, params, y0, ts, config: SolveConfig, context, jumps) -> Solution:
@@ -103,7 +98,7 @@ def _diffeqsolve(derivative, t0, t1, y0, args, config, saveat):
         args,
         saveat=saveat,
         stepsize_controller=diffrax.PIDController(rtol=config.rtol, atol=config.atol),
-        adjoint=_ADJOINTS[config.adjoint](),
+        adjoint=diffrax.RecursiveCheckpointAdjoint(),
         max_steps=config.max_steps,
         throw=False,  # A status is data here; throw=True puts a host callback into the program.
     )

@@ -65,10 +65,11 @@ class SolveConfig:
       first_step: length of the first step of an adaptive solve; None: an estimate, for two evaluations.
       pid: proportional, integral and derivative coefficient of the step size control.
       control: "row", each row has steps of its own; "batch", one step size for all rows.
-      adjoint: "replay", accepted steps are recorded and taken again, backward in order; "direct", every intermediate
-        is stored, and derivatives of any order and direction exist; "recursive", diffrax's checkpoints, and
-        "backsolve", the continuous adjoint of Chen et al. 2018, algorithm 1, both by diffrax. On a fixed grid replay
-        and recursive are the same, and backsolve is none.
+      adjoint: how gradients are found. "replay": accepted steps are recorded, and taken again one by one, last first.
+        "reversible": steps of two coupled copies, undone in closed form; no state is kept. "backsolve": the continuous
+        adjoint, solved backward; no state is kept, and the gradient is the solution's to the tolerance only.
+        "recursive": diffrax's checkpoints. "direct": every intermediate is stored, and derivatives of any order and
+        direction exist. On a fixed grid replay and recursive are the same.
       coupling: lambda in (0, 1] of "reversible"; rounding grows backward by 1 / lambda a step.
       products: how the field's matrix products are taken: "bfloat16" rounds their operands and sums in float32. None
         is float32 with adaptive steps, on every device, since steps would be spent on rounding; on a grid it is what
@@ -113,10 +114,8 @@ class SolveConfig:
             raise ConfigError(
                 f"{self.solver} has no error estimate. Set steps, or use bosh3, tsit5 or dopri5."
             )
-        if self.steps is not None and self.adjoint == "backsolve":
-            raise ConfigError(
-                "backsolve needs adaptive steps. Set steps to None, or adjoint to replay or direct."
-            )
+        if not 0 < self.coupling <= 1:
+            raise ConfigError(f"coupling must lie above 0 and be at most 1; got {self.coupling}. Use 0.999.")
 
 
 class Solution(NamedTuple):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from odeembed.solve.adaptive import Problem, Scheme
-from odeembed.solve.replay import Readings, at_start
+from odeembed.solve.adjoint import Readings, at_start
 
 
 def direct(scheme: Scheme, problem: Problem) -> Readings:
@@ -29,7 +29,7 @@ def direct(scheme: Scheme, problem: Problem) -> Readings:
     walk, (steps, ys, curves) = jax.lax.scan(one, first, None, length=scheme.config.max_steps)
     ys = jax.tree.map(lambda all_but_last, last: jnp.concatenate([all_but_last, last[None]]), ys, walk.y)
     index, passed = scheme.index(problem.line, scheme.config.max_steps, steps)
-    states = scheme.read(problem.line, index, steps, ys, curves)
+    states = scheme.read(problem.line, index, steps, scheme.state(ys), curves)
     start, here = at_start(scheme, problem)
     stats = {"evaluations": walk.evaluations, "accepted": walk.accepted, "rejected": walk.rejected}
     return Readings(scheme.where(here, start, states), here | passed, walk.status, stats)

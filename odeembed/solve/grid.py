@@ -6,7 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from odeembed.solve.backsolve import backsolve_steps
 from odeembed.solve.config import KEPT_STATES, Solution, SolveConfig, Status
+from odeembed.solve.reversible import reversible_steps
 from odeembed.solve.tableau import column, columns, moved, stages, tableau
 
 _UNROLLED = 4  # steps an interval; more are a loop
@@ -20,10 +22,11 @@ def solve_on_grid(field, params, y0, ts, config: SolveConfig, context, jumps) ->
         if jumps is not None:
             y = apply_jumps(jumps.function, params, t0, y, jump_input, jumped)
         if field is not None:
-            y = _steps(field, params, t0, t1, y, config, context)
+            y = steps(field, params, t0, t1, y, config, context)
         return y, y
 
-    if config.adjoint != "direct":
+    steps = _BACK.get(config.adjoint, _steps)
+    if config.adjoint in ("replay", "recursive"):
         # Recomputing an interval is no slower than storing it, and takes a fraction of the memory.
         interval = jax.checkpoint(interval, prevent_cse=False)
     t0 = jax.tree.map(lambda t: t[:, :-1].T, ts)
@@ -43,6 +46,9 @@ def apply_jumps(function, params, t, y, jump_input, jumped):
         after,
         y,
     )
+
+
+_BACK = {"reversible": reversible_steps, "backsolve": backsolve_steps}
 
 
 def _steps(field, params, t0, t1, y, config, context):
@@ -76,8 +82,9 @@ def _steps(field, params, t0, t1, y, config, context):
 def _statistics(field, ts, config: SolveConfig) -> dict[str, Any]:
     moves = [jnp.sum(t[:, 1:] != t[:, :-1], axis=1, dtype=jnp.int32) for t in jax.tree.leaves(ts)]
     accepted = sum(moves) * (0 if field is None or config.steps is None else config.steps)
+    copies = 2 if config.adjoint == "reversible" else 1
     return {
-        "evaluations": accepted * tableau(config.solver).needed,
+        "evaluations": accepted * tableau(config.solver).needed * copies,
         "accepted": accepted,
         "rejected": 0 * accepted,
     }

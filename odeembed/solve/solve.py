@@ -7,15 +7,23 @@ import jax
 import jax.numpy as jnp
 
 from odeembed.solve.adaptive import Problem, Scheme
+from odeembed.solve.backsolve import backsolve
 from odeembed.solve.by_diffrax import solve_by_diffrax
 from odeembed.solve.config import Solution, SolveConfig
 from odeembed.solve.direct import direct
 from odeembed.solve.grid import solve_on_grid
 from odeembed.solve.replay import replay
+from odeembed.solve.reversible import Coupled, reversible
 from odeembed.solve.tableau import column
 from odeembed.solve.timeline import timeline, wait_where_masked
 
 _DEFAULT = SolveConfig()
+_BY_ADJOINT = {
+    "replay": (Scheme, replay),
+    "reversible": (Coupled, reversible),
+    "backsolve": (Scheme, backsolve),
+    "direct": (Scheme, direct),
+}
 VectorField = Callable[[Any, Any, Any, Any], Any]
 
 
@@ -83,19 +91,19 @@ def solve(
         jumps = jumps._replace(at=jax.tree.map(jnp.logical_and, jumps.at, mask))
     if config.steps is not None or field is None:
         return solve_on_grid(field, params, y0, ts, config, context, jumps)
-    if config.adjoint in ("recursive", "backsolve"):
+    if config.adjoint == "recursive":
         return solve_by_diffrax(field, params, y0, ts, config, context, jumps)
     at = None if jumps is None else jnp.stack(jax.tree.leaves(jumps.at))
     line = timeline(jnp.stack(jax.tree.leaves(ts)), at)
-    scheme = Scheme(
+    make, run = _BY_ADJOINT[config.adjoint]
+    scheme = make(
         field,
         None if jumps is None else jumps.function,
         config,
         jax.tree.structure(ts),
         line.arrivals is None,
     )
-    problem = Problem(params, context, y0, line, None if jumps is None else jumps.inputs)
-    readings = (direct if config.adjoint == "direct" else replay)(scheme, problem)
+    readings = run(scheme, Problem(params, context, y0, line, None if jumps is None else jumps.inputs))
     # What was not reached has no value, and must not look as if it had.
     ys = scheme.by_part(lambda at, y: jnp.where(column(at, y), y, jnp.nan), readings.reached, readings.ys)
     stats = {name: jnp.sum(count, axis=0) for name, count in readings.stats.items()}

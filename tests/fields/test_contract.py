@@ -69,10 +69,8 @@ def test_a_row_alone_is_the_row_in_its_batch(field):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("field", FIELDS, ids=repr)
-@pytest.mark.parametrize("adjoint", ["replay", "direct", "recursive", "backsolve"])
+@pytest.mark.parametrize("adjoint", ["replay", "reversible", "backsolve", "recursive", "direct"])
 def test_every_gradient_agrees_with_the_fixed_grid(field, adjoint):
-    if field.event_ndim == 2 and adjoint == "backsolve":
-        pytest.skip("the booleans of the attention context have no continuous adjoint")
     y, context = state_and_context(field)
     ts = jnp.broadcast_to(jnp.array([0.0, 0.7, 1.0]), (y.shape[0], 3))
 

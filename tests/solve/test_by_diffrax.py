@@ -1,4 +1,4 @@
-"""diffrax's own gradients, through the same door: against a fine grid, and the same path as our loop's."""
+"""diffrax's own gradient, through the same door: against a fine grid, and the same path as our loop's."""
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,9 @@ def swing(params, t, y, context):
     return params * jnp.stack([y[..., 1], -jnp.sin(y[..., 0])], axis=-1)
 
 
-@pytest.mark.parametrize("adjoint", ["recursive", "backsolve"])
 @pytest.mark.parametrize("jumping", [False, True])
-def test_gradients_against_a_fine_grid(adjoint, jumping):
-    """In float64 at tolerance 1e-8 every method is within 100 tolerances of the gradient on a grid of error 1e-11."""
+def test_the_gradient_against_a_fine_grid(jumping):
+    """In float64 at tolerance 1e-8 it is within 100 tolerances of the gradient on a grid of error 1e-11."""
     with jax.enable_x64(True):
         ts = jnp.array([[0.0, 1.0, 1.5], [0.0, 0.5, 3.0]], jnp.float64)
         y0 = jnp.array([[1.0, 0.0], [0.2, 0.7]], jnp.float64)
@@ -28,7 +27,7 @@ def test_gradients_against_a_fine_grid(adjoint, jumping):
             loss = lambda p: jnp.sum(solve(swing, p, y0, ts, config, jumps=jumps).ys ** 2)  # noqa: E731
             return jax.jit(jax.grad(loss))(1.1)
 
-        adaptive = SolveConfig(solver="tsit5", steps=None, rtol=1e-8, atol=1e-8, adjoint=adjoint)
+        adaptive = SolveConfig(solver="tsit5", steps=None, rtol=1e-8, atol=1e-8, adjoint="recursive")
         exact = gradient(SolveConfig(solver="rk4", steps=500))
         np.testing.assert_allclose(gradient(adaptive), exact, atol=1e-6)
 

@@ -7,62 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from odeembed.errors import DerivativeError
 from odeembed.solve.config import KEPT_STATES, SolveConfig, Status
 from odeembed.solve.solve import Jumps, solve
-
-
-def field(params, t, y, context):
-    """A field that asks for short steps now and then, so that some are rejected."""
-    return (
-        jnp.tanh(y @ params["w"] + params["b"] * jnp.sin(t))
-        * context
-        * (1 + 8 * jnp.exp(-200 * (t - 0.7) ** 2))
-    )
-
-
-def jump(params, t, y, x):
-    return jnp.tanh(y @ params["w"]) + x * jnp.cos(t)
-
-
-@pytest.fixture
-def wide():
-    with jax.enable_x64(True):
-        yield
-
-
-def problem(n):
-    keys = jax.random.split(jax.random.key(0), 5)
-    params = {"w": jax.random.normal(keys[0], (3, 3)), "b": jnp.ones(3)}
-    y0 = jax.random.normal(keys[1], (4, 3))
-    context = jnp.array([[1.0], [2.0], [5.0], [0.5]])
-    ts = jnp.sort(2 * jax.random.uniform(keys[2], (4, n)), axis=1)
-    ts = ts.at[1].set(-ts[1])
-    inputs = jax.random.normal(keys[3], (4, n, 3))
-    return (params, y0, context, ts, inputs), jax.random.bernoulli(keys[4], 0.6, (4, n))
-
-
-def gradients(config, n, jumping):
-    args, at = problem(n)
-
-    def loss(params, y0, context, ts, inputs):
-        jumps = Jumps(jump, inputs, at) if jumping else None
-        out = solve(field, params, y0, ts, config, context, jumps=jumps)
-        return jnp.sum(jnp.sin(out.ys) * jnp.arange(1, n + 1)[None, :, None]), out
-
-    (_, out), found = jax.jit(jax.value_and_grad(loss, (0, 1, 2, 3, 4), has_aux=True))(*args)
-    return found, out
 
 
 @pytest.mark.parametrize("control", ["row", "batch"])
 @pytest.mark.parametrize(
     ("n", "jumping"), [(2, False), (5, False), (5, True)], ids=["ends", "dense", "jumps"]
 )
-def test_replay_is_direct_differentiation(wide, control, n, jumping):
+def test_replay_is_direct_differentiation(wide, rejecting, control, n, jumping):
     """By parameters, state, context, times and inputs; no step is taken otherwise, and some are rejected."""
     config = SolveConfig(solver="dopri5", steps=None, rtol=1e-6, atol=1e-7, control=control, max_steps=60)
-    ours, out = gradients(config, n, jumping)
-    theirs, same = gradients(dataclasses.replace(config, adjoint="direct"), n, jumping)
+    ours, out = rejecting.gradients(config, n, jumping)
+    theirs, same = rejecting.gradients(dataclasses.replace(config, adjoint="direct"), n, jumping)
     assert not out.failed.any() and out.stats["rejected"].sum() > 0
     for count in out.stats:
         assert out.stats[count].tolist() == same.stats[count].tolist()
@@ -73,12 +30,12 @@ def test_replay_is_direct_differentiation(wide, control, n, jumping):
 @pytest.mark.parametrize(
     ("solver", "n", "jumping"), [("bosh3", 5, False), ("heun", 5, False), ("bosh3", 5, True)]
 )
-def test_states_are_computed_again_beyond_those_kept(wide, solver, n, jumping):
+def test_states_are_computed_again_beyond_those_kept(wide, rejecting, solver, n, jumping):
     """Several stretches: the same as one record of everything."""
     rtol = 1e-3 if solver == "heun" else 1e-5
     config = SolveConfig(solver=solver, steps=None, rtol=rtol, atol=rtol / 10, max_steps=4 * KEPT_STATES)
-    ours, out = gradients(config, n, jumping)
-    theirs, _ = gradients(dataclasses.replace(config, adjoint="direct"), n, jumping)
+    ours, out = rejecting.gradients(config, n, jumping)
+    theirs, _ = rejecting.gradients(dataclasses.replace(config, adjoint="direct"), n, jumping)
     assert not out.failed.any() and out.stats["accepted"].max() > KEPT_STATES + 10
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-9), ours, theirs)
 
@@ -159,13 +116,3 @@ def test_evaluations_are_those_that_were_made():
     jax.block_until_ready(out.ys)
     jax.effects_barrier()
     assert len(calls) == int(out.stats["evaluations"][0])
-
-
-def test_derivatives_that_do_not_exist_are_named():
-    def end(p):
-        return jnp.sum(solve(lambda p, t, y, c: -p * y, p, jnp.ones((1, 1)), jnp.arange(2.0), NEVER).ys)
-
-    with pytest.raises(TypeError, match="custom_vjp"):  # JAX's own words
-        jax.jvp(end, (1.0,), (1.0,))
-    with pytest.raises(DerivativeError, match="direct"):
-        jax.grad(jax.grad(end))(1.0)
