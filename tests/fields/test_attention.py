@@ -42,5 +42,5 @@ def test_the_bias_is_linear_in_the_distance_with_a_slope_for_each_direction():
 
 def test_heads_that_do_not_divide_the_width_are_named():
     y, keys = jnp.ones((1, 5, 8)), jnp.ones((1, 5), bool)
-    with pytest.raises(ConfigError, match="divide the width of a state, 8; got 6. Use 2"):
+    with pytest.raises(ConfigError, match=r"divide the width of a state, 8; got 6\. Use 2"):
         AttentionField(heads=6).init(jax.random.key(0), 0.0, y, AttentionContext(jnp.ones((1, 5)), keys))
