@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import errno
 import os
 import re
 import sys
@@ -37,8 +38,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if os.environ.get("ODEEMBED_TRACEBACK") == "1":
+            raise
+        print(f"odeembed: {_of_the_system(error)}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _of_the_system(error: OSError) -> str:
+    """What the system refused, where, and the remedy, in one line."""
+    full, closed = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM, errno.EROFS)
+    where = f": {error.filename}" if error.filename is not None else ""
+    if error.errno in full:
+        remedy = "Free some space there, or name a place on another disk"
+    elif error.errno in closed:
+        remedy = "Allow access there, or name another place (ODEEMBED_CACHE moves the caches)"
+    else:
+        remedy = "Name another path; ODEEMBED_TRACEBACK=1 shows what was tried"
+    return f"{' '.join((error.strerror or str(error)).split())}{where}. {remedy}."
 
 
 class _Parser(argparse.ArgumentParser):
@@ -110,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("neighbors", _neighbors, "the nearest words of some words")
     _run(one, which=True, reading=True)
     one.add_argument("words", nargs="+", metavar="WORD")
-    one.add_argument("-k", type=int, default=10, help="neighbours a word (default: 10)")
+    one.add_argument("-k", type=_positive, default=10, help="neighbours a word (default: 10)")
     one.add_argument("--min-count", type=int, default=1, help="leave out words that occur less often")
 
     one = verb("infill", _infill, 'fill the gaps of a sentence: "the ___ sat on the ___"')
@@ -118,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "sentence", metavar="SENTENCE", help="with ___ for each gap; - reads lines of standard input"
     )
-    one.add_argument("-k", type=int, default=5, help="candidates a gap (default: 5)")
+    one.add_argument("-k", type=_positive, default=5, help="candidates a gap (default: 5)")
 
     one = verb("embed", _embed, "sentences of standard input to vectors: mean contextual states")
     _run(one, which=True)
@@ -158,6 +177,12 @@ def _parser() -> argparse.ArgumentParser:
 
     verb("doctor", _doctor, "check versions, devices, disk, caches and the known traps")
     return parser
+
+
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1; got {text}")
+    return int(text)
 
 
 def _config(parser: argparse.ArgumentParser) -> None:

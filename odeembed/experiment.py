@@ -130,8 +130,19 @@ class Experiment:
                 )
         if isinstance(self.ema, float) and not 0.0 <= self.ema < 1.0:
             raise ConfigError(f"ema is a decay in [0, 1); got {self.ema}. Use 0.999, or 0 for none.")
-        if self.parallel != "jit" and is_config(self.model):
-            self._check_solves()
+        if is_config(self.model):
+            self._check_sizes()
+            if self.parallel != "jit":
+                self._check_solves()
+
+    def _check_sizes(self) -> None:
+        for path, node in [("model.", self.model), *((f"{p}.", n) for p, n in walk(self.model, "model."))]:
+            for name in _names(type(node)) if isinstance(node, nn.Module) else ():
+                size, least = getattr(node, name), int(getattr(type(node), name, 1) != 0)
+                if isinstance(size, int) and not isinstance(size, bool) and size < least:
+                    raise ConfigError(
+                        f"{path}{name} must be at least {least}; got {size}. Set --{path}{name} higher."
+                    )
 
     def _check_solves(self) -> None:
         for path, value in walk(self.model, "model."):
@@ -284,6 +295,8 @@ def load_config(path: str | Path, size: str) -> Experiment:
 
 def find_config(path: str | Path) -> Path:
     """The config file meant by a path, by a name in ./configs, or by a name in the configs of this checkout."""
+    if not Path(path).stem.strip("."):
+        raise MissingFileError(f"{str(path)!r} is no config. Give the path of a config file.")
     name = Path(path).with_suffix(".py")
     tries = [Path(path), name, Path("configs") / name, Path(__file__).parent.parent / "configs" / name.name]
     for candidate in tries:
@@ -421,6 +434,10 @@ def _run_config(file: Path) -> dict[str, Any]:
         return runpy.run_path(str(file))
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
+    except SystemExit as error:
+        raise ConfigError(
+            f"{file} ended the program; a config only builds `experiments`. Mend it."
+        ) from error
     except Exception as error:
         raise ConfigError(f"{_place(file, error)}: {error}{_suggest_field(error)}") from error
     finally:

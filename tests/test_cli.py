@@ -1,5 +1,6 @@
 """The command line: what is printed, what the exit status says, and that a mistake is one line."""
 
+import errno
 import os
 import re
 import signal
@@ -95,12 +96,16 @@ def test_help_after_a_config_lists_its_settings(folder, capsys):
         ("train grammar --optimizer.peak fast", "--optimizer.peak must be float; got 'fast'"),
         ("train grammar --optimizer.peak nan", "must be a finite number.*got nan"),
         ("train grammar --seed x", "invalid int value: 'x'"),
+        ("train . --run r2", "'.' is no config"),
+        ("train grammar --run r2 --model.embed_dim 0", "model.embed_dim must be at least 1; got 0"),
+        ("train grammar --run text.txt/run", "Not a directory: text.txt/run"),
         ("train grammar --run run", "already holds this run, finished"),
         ("train grammar --run run --seed 1", r"another experiment \(seed: 0, not 1\)"),
         ("train grammar --run .", "not a run directory"),
         ("train grammar --run r2 --data.train.paths nowhere.txt", "nowhere.txt"),
         ("neighbors run catt", "Try cat"),
         ("neighbors run cat --kk 3", "unexpected '--kk 3'"),
+        ("neighbors run cat -k 0", "argument -k: must be at least 1; got 0"),
         ("neighbors run cat --reading vectors", "Use one of embedding"),
         ("neighbors run cat --which 7", "no usable checkpoint 7"),
         ("neighbors nowhere cat", "not a run directory"),
@@ -109,6 +114,7 @@ def test_help_after_a_config_lists_its_settings(folder, capsys):
         ("evaluate run --rtol 7", "rtol and atol must lie between 0 and 1"),
         ("evaluate run --rtol 1e-3 --solver rk4", "no error estimate"),
         ("reproduce nowhere.json", "no result nowhere.json"),
+        ("reproduce .", "Is a directory: '?.'?. Name another path"),
         ("resume .", "not a run directory"),
     ],
 )
@@ -194,6 +200,11 @@ def test_exit_status_of_what_ends_a_command(monkeypatch, capsys):
         "odeembed: the loss is NaN at step 3\n",
     )
     assert raising(errors.DataError("x"))[0] == 2
+    assert raising(OSError(errno.ENOSPC, "No space left on device", "/x/y"))[::2] == (
+        2,
+        "odeembed: No space left on device: /x/y. Free some space there, or name a place on another disk.\n",
+    )
+    assert "Allow access there" in raising(OSError(errno.EROFS, "Read-only file system", "/x"))[2]
     assert raising(KeyboardInterrupt()) == (130, "", "")
     monkeypatch.setenv("ODEEMBED_TRACEBACK", "1")
     with pytest.raises(errors.DataError):

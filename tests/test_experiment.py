@@ -178,6 +178,8 @@ def test_no_override_changes_nothing():
         ("--optimizer.peak nan", "finite number; got nan"),
         ("--optimizer.peak inf", "finite number; got inf"),
         ("--steps 0", "at least 1; got 0"),
+        ("--model.body.field.hidden 0", "model.body.field.hidden must be at least 1; got 0"),
+        ("--model.vocab_size -1", "model.vocab_size must be at least 0; got -1"),
         ("--ema 1.0", "ema is a decay"),
         ("steps 3", "Put -- and a name before it"),
         ("--help 3", "does not exist"),
@@ -234,6 +236,7 @@ def test_one_config_can_take_parts_of_another(tmp_path):
         ("experiments = {'small': 3}", "must be an Experiment; got int"),
         ("experiments = {'full': 3}", "Use --size full"),
         ("experiments = {", "c.py:3"),
+        ("raise SystemExit(3)", "ended the program"),
         ("import nonesuch", "c.py:3: No module named 'nonesuch'"),
         ("Adam(peek=1)", "c.py:3.*did you mean peak"),
         (
@@ -256,6 +259,8 @@ def test_a_config_that_is_not_there_lists_what_was_tried(tmp_path):
     (tmp_path / "wikitext.py").write_text("")
     with pytest.raises(MissingFileError, match=r"tried .*; did you mean wikitext"):
         tree.load_config(tmp_path / "wikitxt.py", "small")
+    with pytest.raises(MissingFileError, match="Give the path of a config file"):
+        tree.load_config("..", "small")
 
 
 REAL = Experiment(TextData(), MaskedInterpolator(), MaskedInterpolation(), Optimizer(), steps=10)

@@ -1,10 +1,13 @@
 """One transformer block as vector field over all positions of a sentence at once."""
 
+import math
 from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
+
+from odeembed.errors import ConfigError
 
 
 class AttentionContext(NamedTuple):
@@ -40,8 +43,16 @@ class AttentionField(nn.Module):
 
     @nn.compact
     def __call__(self, t: Any, y: Float[Array, "b l d"], context: AttentionContext) -> Float[Array, "b l d"]:
-        """The derivative of all positions of each sentence; t is not looked at."""
+        """The derivative of all positions of each sentence; t is not looked at.
+
+        Raises:
+          ConfigError: `heads` does not divide d.
+        """
         b, length, d = y.shape
+        if d % self.heads:
+            raise ConfigError(
+                f"heads must divide the width of a state, {d}; got {self.heads}. Use {math.gcd(d, self.heads)}."
+            )
         x = nn.LayerNorm(name="norm")(y)
         q, k, v = jnp.split(nn.Dense(3 * d, name="qkv")(x).reshape(b, length, self.heads, -1), 3, axis=-1)
         scores = jnp.einsum("bqhc,bkhc->bhqk", q, k) * (d // self.heads) ** -0.5

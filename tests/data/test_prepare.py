@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,6 +110,20 @@ def test_a_prepared_corpus_is_not_prepared_again(recipe, tmp_path, monkeypatch):
     folder = prepared(recipe, tmp_path / "cache")
     monkeypatch.setattr(prepare, "_make", lambda *_: pytest.fail("prepared twice"))
     assert prepared(recipe, tmp_path / "cache") == folder
+
+
+def test_memory_does_not_grow_with_the_text(tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare, "_CHUNK", 256)
+    peaks = []
+    for lines in (2_000, 16_000):
+        file = tmp_path / f"{lines}.txt"
+        file.write_text("".join(f"line {number % 97} of some words\n" for number in range(lines)))
+        recipe = Recipe(TextFiles((str(file),)), None, None, 0.1, Words(), "line", 8, 2)
+        tracemalloc.start()
+        prepared(recipe, tmp_path / "cache")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 def test_the_cache_folder_depends_on_text_and_settings(recipe):

@@ -1,7 +1,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from odeembed.errors import ConfigError
 from odeembed.fields.attention import AttentionContext, AttentionField, distance_bias
 
 
@@ -36,3 +38,9 @@ def test_the_bias_is_linear_in_the_distance_with_a_slope_for_each_direction():
     bias = distance_bias(jnp.array([[0.0, 1.0, 3.0]]), jnp.array([-1.0, -2.0]), jnp.array([-3.0, -4.0]))
     np.testing.assert_allclose(bias[0, 0], [[0, -3, -9], [-1, 0, -6], [-3, -2, 0]])
     np.testing.assert_allclose(bias[0, 1], [[0, -4, -12], [-2, 0, -8], [-6, -4, 0]])
+
+
+def test_heads_that_do_not_divide_the_width_are_named():
+    y, keys = jnp.ones((1, 5, 8)), jnp.ones((1, 5), bool)
+    with pytest.raises(ConfigError, match=r"divide the width of a state, 8; got 6\. Use 2"):
+        AttentionField(heads=6).init(jax.random.key(0), 0.0, y, AttentionContext(jnp.ones((1, 5)), keys))
