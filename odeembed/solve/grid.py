@@ -26,8 +26,13 @@ def solve_on_grid(field, params, y0, ts, config: SolveConfig, context, jumps) ->
         return y, y
 
     steps = _BACK.get(config.adjoint, _steps)
-    if config.adjoint in ("replay", "recursive"):
-        # Recomputing an interval is no slower than storing it, and takes a fraction of the memory.
+    intervals = jax.tree.leaves(ts)[0].shape[1] - 1
+    states = intervals * config.steps if config.steps and config.steps > _UNROLLED else None
+    if config.adjoint in ("replay", "recursive") and not (
+        states and (intervals == 1 or states <= KEPT_STATES)
+    ):
+        # Recomputing an interval is no slower than storing it, and takes a fraction of the memory. Where its steps are
+        # recomputed one by one, and their states are few or all of this interval, that would be once too often.
         interval = jax.checkpoint(interval, prevent_cse=False)
     t0 = jax.tree.map(lambda t: t[:, :-1].T, ts)
     t1 = jax.tree.map(lambda t: t[:, 1:].T, ts)
@@ -67,9 +72,11 @@ def _steps(field, params, t0, t1, y, config, context):
         return y
     if config.adjoint == "direct":
         return jax.lax.scan(step, y, jnp.arange(n))[0]
-    # States are kept at the ends of stretches, and those within one stretch at a time: O(sqrt(n)) where n is large.
     step = jax.checkpoint(step, prevent_cse=False)
-    length = n if n <= KEPT_STATES else math.isqrt(n - 1) + 1
+    if n <= KEPT_STATES:
+        return jax.lax.scan(step, y, jnp.arange(n))[0]
+    # States are kept at the ends of stretches, and those within one stretch at a time: O(sqrt(n)).
+    length = math.isqrt(n - 1) + 1
 
     @jax.checkpoint
     def stretch(y, start):
