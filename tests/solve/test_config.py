@@ -19,6 +19,7 @@ def test_a_row_failed_whatever_its_status_but_success():
         {"solver": "euler", "steps": None},
         {"steps": 2, "adjoint": "backsolve"},
         {"max_steps": 0},
+        {"products": "float16"},
     ],
     ids=str,
 )

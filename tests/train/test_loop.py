@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from odeembed.errors import ConfigError, DataError, RunError, TrainingError
+from odeembed.precision import operands
 from odeembed.train.checkpoint import Checkpoints
 from odeembed.train.logs import TIMING, read_metrics
 from odeembed.train.loop import train
@@ -78,6 +79,24 @@ def test_a_line_is_the_mean_over_all_tokens_of_its_window(tiny, tmp_path):
     losses = [line["loss"] for line in metrics(tmp_path / "1") if line["kind"] == "train"]
     (window,) = [line["loss"] for line in metrics(tmp_path / "5") if line["kind"] == "train"]
     assert window == pytest.approx(np.average(losses, weights=counts), rel=1e-6)
+
+
+def test_products_are_rounded_in_steps_and_not_in_evaluations(tiny, tmp_path):
+    seen = {}
+
+    @dataclasses.dataclass(frozen=True)
+    class Witness(tiny.Objective):
+        def __call__(self, *rest):
+            seen["step"] = operands(np.float32(1.001))[0] == np.float32(1.001)
+            return super().__call__(*rest)
+
+        def evaluate(self, *rest):
+            seen["evaluation"] = operands(np.float32(1.001))[0] == np.float32(1.001)
+            return super().evaluate(*rest)
+
+    experiment = tiny.Experiment(steps=1, objective=Witness(), products="bfloat16")
+    train(experiment, tiny.Text(), tmp_path, report=tiny.silent)
+    assert seen == {"step": False, "evaluation": True}
 
 
 @pytest.mark.parametrize("stop", [5, 20])
