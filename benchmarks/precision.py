@@ -62,7 +62,9 @@ def perceptron(batch: int = 64, width: int = 64, hidden: int = 256) -> Flow:
     params = mlp_params(rng, (width, hidden, width), gain=2.5)
     layers = {f"Dense_{i}": {"kernel": params[f"w{i}"], "bias": params[f"b{i}"]} for i in range(2)}
     field = MLPField(hidden=(hidden,))
-    return Flow(f"perceptron {width}-{hidden}-{width}", field, {"field": layers}, y0, np.float32([0, 1]))
+    return Flow(
+        f"perceptron {width}-{hidden}-{width}", field, {"field": layers}, y0, np.array([0, 1], np.float32)
+    )
 
 
 def gru_ode(batch: int = 16, length: int = 16, hidden: int = 128) -> Flow:

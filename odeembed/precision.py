@@ -33,7 +33,7 @@ def products(kind: str) -> Iterator[None]:
 
 def held(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with its products taken as they are where `held` is called, wherever it is traced later."""
-    return _setting(jax.config.jax_default_matmul_precision)(function)
+    return _setting(_in_force())(function)
 
 
 def einsum(equation: str, first: Any, second: Any) -> Any:
@@ -80,8 +80,12 @@ def _rounded_jvp(primals, tangents):
 
 def _algorithm(*arrays):
     """What products of the arrays are taken by; None: what jax's setting says."""
-    inside = jax.config.jax_default_matmul_precision == "bfloat16"
-    return _ALGORITHM if inside and all(jnp.result_type(x) == jnp.float32 for x in arrays) else None
+    rounds = _in_force() == "bfloat16" and all(jnp.result_type(x) == jnp.float32 for x in arrays)
+    return _ALGORITHM if rounds else None
+
+
+def _in_force():
+    return jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _round_operands(call, args, kwargs, context):
@@ -93,4 +97,4 @@ def _round_operands(call, args, kwargs, context):
 
 
 def _dot_general(lhs, rhs, dimensions, precision):
-    return jax.lax.dot_general(*operands(lhs, rhs), dimensions, _algorithm(lhs, rhs) or precision)
+    return jax.lax.dot_general(*operands(lhs, rhs), dimensions, precision=_algorithm(lhs, rhs) or precision)
