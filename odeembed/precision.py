@@ -97,4 +97,6 @@ def _round_operands(call, args, kwargs, context):
 
 
 def _dot_general(lhs, rhs, dimensions, precision):
-    return jax.lax.dot_general(*operands(lhs, rhs), dimensions, precision=_algorithm(lhs, rhs) or precision)
+    precision = _algorithm(lhs, rhs) or precision
+    lhs, rhs = operands(lhs, rhs)
+    return jax.lax.dot_general(lhs, rhs, dimensions, precision=precision)

@@ -348,14 +348,16 @@ def _precision(results: Iterable[Result]) -> str:
     cells: dict[tuple[str, str], list[str]] = defaultdict(list)
     for result in results:
         for row in result["rows"]:
-            by = f"{row['steps']} steps" if row["steps"] else f"{row['rtol']:.0e}"
+            by = f"{row['steps']} steps an interval" if row["steps"] else f"{row['rtol']:.0e}"
             cells[row["field"], f"{row['solver']}, {by}"] += [
                 f"{row['evaluations']:.1f}",
                 f"{row['accepted']:.1f}, {row['rejected']:.1f}",
                 f"{row['failed']} failed" if row["failed"] else f"{row['error']:.0e}",
             ]
     kinds = ("float32", "bfloat16")
-    header = [f"{what}, {kind}" for kind in kinds for what in ("evaluations", "steps and rejected", "error")]
+    header = [
+        f"{what}, {kind}" for kind in kinds for what in ("evaluations", "accepted and rejected", "error")
+    ]
     return _markdown(" | ".join(["field", "solver", *header]), [[*key, *row] for key, row in cells.items()])
 
 

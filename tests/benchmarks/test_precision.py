@@ -47,7 +47,9 @@ def test_a_result_becomes_a_table(tmp_path):
     found = tables(tmp_path)
     assert set(found) == {"precision"}
     _, _, first, second = found["precision"].splitlines()
-    assert first == "| GRU | midpoint, 4 steps | 8.0 | 3.0, 1.0 | 1e-02 | 8.0 | 3.0, 1.0 | 2e-02 |"
+    assert (
+        first == "| GRU | midpoint, 4 steps an interval | 8.0 | 3.0, 1.0 | 1e-02 | 8.0 | 3.0, 1.0 | 2e-02 |"
+    )
     assert second == "| GRU | dopri5, 1e-03 | 20.0 | 3.0, 1.0 | 1e-04 | 35.0 | 3.0, 7.2 | 3e-03 |"
 
 
