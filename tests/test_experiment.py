@@ -288,9 +288,3 @@ def test_adaptive_steps_without_a_gradient_under_a_mapped_axis_are_refused():
     for parallel in ("pmap", "shard_map"):
         with pytest.raises(ConfigError, match=r"--model\.body\.flow\.config\.adjoint replay"):
             Experiment(data=TextData(), optimizer=Optimizer(), parallel=parallel, **parts)
-
-
-def test_products_of_an_unknown_kind_are_refused():
-    parts = {"model": MaskedInterpolator(), "objective": MaskedInterpolation(), "optimizer": Optimizer()}
-    with pytest.raises(ConfigError, match="float32 or bfloat16; got 'half'"):
-        Experiment(data=TextData(), steps=1, products="half", **parts)

@@ -19,7 +19,6 @@ def test_a_row_failed_whatever_its_status_but_success():
         {"solver": "euler", "steps": None},
         {"steps": 2, "adjoint": "backsolve"},
         {"max_steps": 0},
-        {"products": "float16"},
     ],
     ids=str,
 )
