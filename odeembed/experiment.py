@@ -25,6 +25,7 @@ from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin, runti
 import flax.linen as nn
 
 from odeembed.errors import ConfigError, MissingFileError
+from odeembed.precision import Products, checked
 from odeembed.solve.config import SolveConfig
 
 Json = None | bool | int | float | str | list[Any] | dict[str, Any]
@@ -83,8 +84,11 @@ class Experiment:
       steps: optimizer steps of the whole run.
       seed: of parameters, batches and noise.
       parallel: how the batch is spread over the local devices.
-      products: how the matrix products of a training step are taken: "bfloat16" rounds their operands, and sums,
-        states and parameters stay float32. Held-out metrics are always of float32.
+      products: how the matrix products of a training step are taken: "bfloat16" rounds their operands, on every
+        device, and sums, states, parameters and gradients stay float32. "float32" is what jax takes for products of
+        float32 arrays: exact on a CPU; TPUs and some GPUs round the operands, unless JAX_DEFAULT_MATMUL_PRECISION is
+        set to float32. Held-out metrics are always of "float32". A solve's own setting goes first; one with
+        adaptive steps has exact products everywhere, if it has no other setting.
       accumulate: micro-batches summed into one step.
       ema: decay of the moving average of the parameters; 0 keeps none.
       log_every: steps between lines of training metrics.
@@ -106,7 +110,7 @@ class Experiment:
     steps: int
     seed: int = 0
     parallel: Literal["jit", "shard_map", "pmap"] = "jit"
-    products: Literal["float32", "bfloat16"] = "float32"
+    products: Products = "float32"
     accumulate: int = 1
     ema: float = 0.0
     log_every: int = 50
@@ -130,6 +134,7 @@ class Experiment:
                 )
         if isinstance(self.ema, float) and not 0.0 <= self.ema < 1.0:
             raise ConfigError(f"ema is a decay in [0, 1); got {self.ema}. Use 0.999, or 0 for none.")
+        checked(self.products)
         if is_config(self.model):
             self._check_sizes()
             if self.parallel != "jit":

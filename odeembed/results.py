@@ -28,7 +28,7 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     For each corpus: interpolation-, gaps-, shifts-, words- (vectors as they are), readings- (every reading tried),
     differences- and all-differences- (likewise), analogies- and sentences-<corpus>. Runs that differ by their seed
     alone share a row: the mean, with half the distance between the largest and the smallest after a ±. Of the solvers:
-    solvers-<workload> (every variant), solver-ratios (with their targets) and solver-circumstances.
+    solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances and precision.
 
     Args:
       root: the checkout.
@@ -36,7 +36,7 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     Raises:
       DataError: a result that cannot be read, or runs under one name that are not of one experiment.
     """
-    runs, baselines, comparisons, solvers = _read(Path(root))
+    runs, baselines, comparisons, solvers, rounded = _read(Path(root))
     found: dict[str, str] = {}
     for corpus in sorted({_corpus(rows[0]) for rows in [*runs.values(), *baselines.values()]}):
         ours = {name: rows for name, rows in runs.items() if _corpus(rows[0]) == corpus}
@@ -58,6 +58,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     if solvers:
         found["solver-ratios"] = _solver_ratios(solvers)
         found["solver-circumstances"] = _solver_circumstances(solvers)
+    if rounded:
+        found["precision"] = _precision(rounded)
     return found
 
 
@@ -101,8 +103,8 @@ def _filled(text: str, known: Mapping[str, str], path: Path) -> str:
 
 def _read(
     root: Path,
-) -> tuple[dict[str, list[Result]], dict[str, list[Result]], list[Result], list[Result]]:
-    """Runs by name without seed, gensim's vectors by corpus and model, comparisons of the two, timings of solvers."""
+) -> tuple[dict[str, list[Result]], dict[str, list[Result]], list[Result], list[Result], list[Result]]:
+    """Runs by name without seed, gensim's vectors by corpus and model, comparisons of the two, timings, precision."""
     runs: dict[str, list[Result]] = defaultdict(list)
     for path in sorted((root / "results").glob("*.json")):
         runs[re.sub(r"-seed\d+$", "", path.stem)].append(_load(path, "fingerprint"))
@@ -115,6 +117,7 @@ def _read(
     baselines: dict[str, list[Result]] = defaultdict(list)
     comparisons: list[Result] = []
     solvers: list[Result] = []
+    rounded: list[Result] = []
     for path in sorted((root / "benchmarks" / "results").glob("*.json")):
         result = _load(path, "kind")
         if result["kind"] == "word_vectors":
@@ -123,7 +126,9 @@ def _read(
             comparisons.append(result)
         elif result["kind"] == "solvers":
             solvers.append(result)
-    return dict(runs), dict(baselines), comparisons, solvers
+        elif result["kind"] == "precision":
+            rounded.append(result)
+    return dict(runs), dict(baselines), comparisons, solvers, rounded
 
 
 def _load(path: Path, needed: str) -> Result:
@@ -336,6 +341,24 @@ def _solver_circumstances(results: Iterable[Result]) -> str:
         for result in results
     ]
     return _markdown("workload | processor | cores | rounds | versions | commit", rows)
+
+
+def _precision(results: Iterable[Result]) -> str:
+    """What a row takes on average with exact and with rounded products, and the relative error of all states."""
+    cells: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for result in results:
+        for row in result["rows"]:
+            by = f"{row['steps']} steps an interval" if row["steps"] else f"{row['rtol']:.0e}"
+            cells[row["field"], f"{row['solver']}, {by}"] += [
+                f"{row['evaluations']:.1f}",
+                f"{row['accepted']:.1f}, {row['rejected']:.1f}",
+                f"{row['failed']} failed" if row["failed"] else f"{row['error']:.0e}",
+            ]
+    kinds = ("float32", "bfloat16")
+    header = [
+        f"{what}, {kind}" for kind in kinds for what in ("evaluations", "accepted and rejected", "error")
+    ]
+    return _markdown(" | ".join(["field", "solver", *header]), [[*key, *row] for key, row in cells.items()])
 
 
 def _digits(number: float) -> str:

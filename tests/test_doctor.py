@@ -43,14 +43,16 @@ def test_a_cache_that_cannot_be_written_is_named(monkeypatch, tmp_path):
     assert "NotADirectoryError" in failure("caches")
 
 
-def test_products_in_bfloat16_are_noticed(monkeypatch):
-    def rounded(x, y):
-        return (jax.numpy.asarray(x, jax.numpy.bfloat16) @ jax.numpy.asarray(y, jax.numpy.bfloat16)).astype(
-            "float32"
-        )
+def test_a_device_that_rounds_by_default_is_told_and_one_that_always_does_is_noticed(monkeypatch):
+    def like_a_tpu(x, y):
+        exact = jax.config.jax_default_matmul_precision == "float32"
+        return jax.numpy.matmul(*(np.asarray(z, "float32" if exact else jax.numpy.bfloat16) for z in (x, y)))
 
-    monkeypatch.setattr(jax.numpy, "dot", rounded)
-    assert "JAX_DEFAULT_MATMUL_PRECISION=float32" in failure("precision")
+    monkeypatch.setattr(jax.numpy, "dot", like_a_tpu)
+    (check,) = doctor.examine(["precision"])
+    assert check.passed and "JAX_DEFAULT_MATMUL_PRECISION=float32" in check.text
+    monkeypatch.setattr(jax.numpy, "dot", lambda x, y: x.astype(jax.numpy.bfloat16) @ y)
+    assert "though float32 is asked for" in failure("precision")
 
 
 def test_a_wrong_gradient_is_noticed(monkeypatch):

@@ -24,7 +24,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A room may import the rooms in the lines above its own, and itself.
 FLOORS = (
     ("errors",),
-    ("batch", "mean"),
+    ("batch", "mean", "precision"),
     ("fields", "data"),
     ("solve",),
     ("models", "decode"),

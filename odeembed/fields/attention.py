@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from odeembed.errors import ConfigError
+from odeembed.precision import einsum
 
 
 class AttentionContext(NamedTuple):
@@ -55,12 +56,12 @@ class AttentionField(nn.Module):
             )
         x = nn.LayerNorm(name="norm")(y)
         q, k, v = jnp.split(nn.Dense(3 * d, name="qkv")(x).reshape(b, length, self.heads, -1), 3, axis=-1)
-        scores = jnp.einsum("bqhc,bkhc->bhqk", q, k) * (d // self.heads) ** -0.5
+        scores = einsum("bqhc,bkhc->bhqk", q, k) * (d // self.heads) ** -0.5
         start = -jnp.exp2(-8.0 * jnp.arange(1, self.heads + 1) / self.heads)
         before, after = (self.param(f"slope_{side}", lambda _: start) for side in ("before", "after"))
         scores = scores + distance_bias(context.times, before, after)
         scores = jnp.where(context.keys[:, None, None, :], scores, -1e30)
-        attended = jnp.einsum("bhqk,bkhc->bqhc", nn.softmax(scores), v).reshape(b, length, d)
+        attended = einsum("bhqk,bkhc->bqhc", nn.softmax(scores), v).reshape(b, length, d)
         hidden = nn.gelu(nn.Dense(round(self.expansion * d), name="expand")(x))
         return nn.Dense(d, name="out")(attended) + nn.Dense(d, name="contract")(hidden)
 

@@ -13,6 +13,7 @@ from odeembed.fields.attention import AttentionContext, AttentionField
 from odeembed.fields.mlp import MLPField
 from odeembed.models.decoders import ReadOut
 from odeembed.models.encoders import JumpFlow
+from odeembed.precision import einsum, operands
 from odeembed.solve.config import SolveConfig
 from odeembed.solve.neural_ode import NeuralODE
 
@@ -270,15 +271,16 @@ class MaskedInterpolator(nn.Module):
 
     def logits(self, states: Float[Array, "*b e"]) -> Float[Array, "*b v"]:
         """Unnormalised log-probability of each word."""
-        return states @ self._output_table().T + self.bias
+        return einsum("...e,ev->...v", states, self._output_table().T) + self.bias
 
     def logits_of(self, states: Float[Array, "*b e"], ids: Int[Array, "k"]) -> Float[Array, "*b k"]:
         """The logits of the words `ids` alone."""
-        return states @ self._output_table()[ids].T + self.bias[ids]
+        return einsum("...e,ek->...k", states, self._output_table()[ids].T) + self.bias[ids]
 
     def logit_of_each(self, states: Float[Array, "*b e"], ids: Int[Array, "*b"]) -> Float[Array, "*b"]:
         """One logit for each state, of its own word."""
-        return jnp.sum(states * self._output_table()[ids], axis=-1) + self.bias[ids]
+        states, vectors = operands(states, self._output_table()[ids])
+        return jnp.sum(states * vectors, axis=-1) + self.bias[ids]
 
     def _output_table(self):
         return (self.embedding if self.tied else self.output).embedding

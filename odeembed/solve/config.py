@@ -5,12 +5,12 @@ from enum import IntEnum
 from typing import Any, Literal, NamedTuple, get_args
 
 from odeembed.errors import ConfigError
+from odeembed.precision import Products, checked
 
 KEPT_STATES = 64  # states that a gradient method keeps at a time before it recomputes
 
 Solver = Literal["euler", "midpoint", "heun", "ralston", "rk4", "rk38", "bosh3", "tsit5", "dopri5", "dopri8"]
 Adjoint = Literal["replay", "reversible", "backsolve", "recursive", "direct"]
-Products = Literal["float32", "bfloat16"]
 
 
 class Status(IntEnum):
@@ -100,6 +100,8 @@ class SolveConfig:
             raise ConfigError(f"unknown adjoint {self.adjoint!r}. Use one of {', '.join(get_args(Adjoint))}.")
         if self.control not in ("row", "batch"):
             raise ConfigError(f"control must be row or batch; got {self.control!r}.")
+        if self.products is not None:
+            checked(self.products)
         if self.steps is not None and self.steps < 1:
             raise ConfigError(f"steps must be at least 1, or None for adaptive steps; got {self.steps}.")
         if self.max_steps < 1:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from odeembed.precision import held, products
 from odeembed.solve.adaptive import Problem, Scheme
 from odeembed.solve.backsolve import backsolve
 from odeembed.solve.by_diffrax import solve_by_diffrax
@@ -88,7 +89,13 @@ def solve(
         mask = jax.tree.map(lambda t: jnp.ones(t.shape, bool), ts)
     ts = jax.tree.map(wait_where_masked, ts, mask)
     if jumps is not None:
-        jumps = jumps._replace(at=jax.tree.map(jnp.logical_and, jumps.at, mask))
+        jumps = jumps._replace(
+            function=held(jumps.function), at=jax.tree.map(jnp.logical_and, jumps.at, mask)
+        )
+    if field is not None:
+        # The field itself is wrapped: a gradient may trace it again when this call is long over.
+        kind = config.products or ("float32" if config.steps is None else None)
+        field = held(field) if kind is None else products(kind)(field)
     if config.steps is not None or field is None:
         return solve_on_grid(field, params, y0, ts, config, context, jumps)
     if config.adjoint == "recursive":

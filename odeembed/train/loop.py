@@ -134,6 +134,7 @@ class _Run:
             ema=experiment.ema,
             log_every=experiment.log_every,
             axis=self.parallel.axis,
+            products=experiment.products,
         )
         self.compiled = Compiled(self.parallel.map(step), self._notice)
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from odeembed import precision
 from odeembed.batch import Batch
 from odeembed.mean import Mean
 from odeembed.train.state import TrainState
@@ -23,6 +24,7 @@ def make_step(
     ema: float = 0.0,
     log_every: int = 1,
     axis: str | None = None,
+    products: precision.Products = "float32",
 ) -> Step:
     """Returns the pure function (state, batch) -> state.
 
@@ -32,17 +34,20 @@ def make_step(
         random start is forgotten.
       log_every: the window of metrics begins anew after each multiple of it.
       axis: mapped axis over which sums are added (shard_map, pmap); None where the compiler does it (jit).
+      products: "bfloat16" rounds the operands of matrix products; "float32" leaves them to jax's default.
     """
 
     def loss(params, batch, key, step):
         means = objective(model, params, batch, key, step)
         return means["loss"].total, {name: Mean(*map(jnp.float32, mean)) for name, mean in means.items()}
 
+    differentiate = jax.value_and_grad(loss, has_aux=True)
+    if products != "float32":
+        differentiate = precision.products(products)(differentiate)
+
     def step(state, batch):
         def sums(rows):
-            (_, means), gradient = jax.value_and_grad(loss, has_aux=True)(
-                state.params, rows, state.key, state.step
-            )
+            (_, means), gradient = differentiate(state.params, rows, state.key, state.step)
             return gradient, means
 
         gradient, means = add_micro_batches(sums, batch, accumulate)

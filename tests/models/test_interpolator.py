@@ -10,6 +10,7 @@ from odeembed.fields.attention import AttentionField
 from odeembed.fields.mlp import MLPField
 from odeembed.models.encoders import JumpFlow
 from odeembed.models.interpolator import Depth, Jump, Latent, MaskedInterpolator, Transformer
+from odeembed.precision import products
 from odeembed.solve.config import SolveConfig
 
 V, E = 30, 12
@@ -149,6 +150,36 @@ def test_logits_are_products_with_the_embedding_and_all_three_forms_agree(starte
     )
     each = model.apply(params, states, ids, method="logit_of_each")
     np.testing.assert_allclose(each, logits[jnp.arange(4), ids], rtol=1e-5)
+
+
+def operations(jaxpr):
+    """The names of all primitives of a program, those of its parts included."""
+    for equation in jaxpr.eqns:
+        yield equation.primitive.name
+        for value in equation.params.values():
+            for part in value if isinstance(value, tuple) else (value,):
+                inner = getattr(part, "jaxpr", part)
+                if hasattr(inner, "eqns"):
+                    yield from operations(inner)
+
+
+@each_body
+def test_every_product_of_a_model_obeys_the_setting(body, started):
+    model, params = started[body]
+    ids = jnp.array([3, 0])
+
+    def all_products(batch):
+        states = model.apply(params, batch).states
+        logits = (("logits", ()), ("logits_of", (ids,)), ("logit_of_each", (batch.values,)))
+        return [model.apply(params, states, *rest, method=name) for name, rest in logits]
+
+    counted = {}
+    for kind in ("float32", "bfloat16"):
+        names = list(operations(products(kind)(jax.make_jaxpr(all_products))(batch_of([5, 8], 8)).jaxpr))
+        counted[kind] = names.count("dot_general"), names.count("reduce_precision")
+    count = counted["float32"][0]
+    assert counted == {"float32": (count, 0), "bfloat16": (count, 2 * count + 2)}
+    assert count > 3
 
 
 def test_an_output_table_of_its_own():

@@ -1,11 +1,16 @@
 """The door: values against expm, rows, masks, jumps, falling times, statuses; the same for every control."""
 
+import dataclasses
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
 
+from odeembed.fields.mlp import MLPField
+from odeembed.precision import products
 from odeembed.solve.config import SolveConfig, Status
 from odeembed.solve.solve import Jumps, solve
 
@@ -152,3 +157,97 @@ def test_composes_with_vmap_grad_scan_and_remat(matrix):
         jnp.sum(jax.grad(lambda p: final(y[0], p).sum())(matrix)),
         rtol=1e-4,
     )
+
+
+TIGHT = dataclasses.replace(ROW, solver="dopri5", rtol=1e-5, atol=1e-5)
+MLP = MLPField(hidden=(32,))
+
+
+@pytest.fixture(scope="module")
+def flow():
+    """(loss of a config, its variables): a perceptron with jumps between four times, and the solution beside."""
+    y0, x = jax.random.normal(jax.random.key(0), (3, 8)), jax.random.normal(jax.random.key(1), (3, 4, 8))
+    jump = nn.Dense(8, use_bias=False)
+    variables = {
+        "field": MLP.init(jax.random.key(2), 0.0, y0),
+        "jump": jump.init(jax.random.key(3), y0),
+    }
+
+    def loss(variables, config):
+        solution = solve(
+            lambda p, t, y, c: MLP.apply(p["field"], t, y),
+            variables,
+            y0,
+            jnp.arange(4.0),
+            config,
+            jumps=Jumps(lambda p, t, y, x: jump.apply(p["jump"], y) + x, x, jnp.arange(4) == jnp.arange(4)),
+        )
+        return jnp.sum(jnp.sin(solution.ys)), solution
+
+    return loss, variables
+
+
+def differentiated(flow, config, surroundings="float32"):
+    loss, variables = flow
+    find = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)
+    (_, solution), gradient = products(surroundings)(find)(variables, config)
+    return solution, gradient
+
+
+def same(first, second):
+    return all(map(np.array_equal, jax.tree.leaves(first), jax.tree.leaves(second)))
+
+
+@pytest.mark.parametrize("adjoint", ["replay", "direct"])
+def test_a_field_with_adaptive_steps_is_exact_whatever_surrounds_it(adjoint):
+    y0 = jax.random.normal(jax.random.key(0), (3, 8))
+    variables = MLP.init(jax.random.key(2), 0.0, y0)
+    config = dataclasses.replace(TIGHT, solver="bosh3", adjoint=adjoint)
+
+    def gradient(kind):
+        find = jax.value_and_grad(
+            lambda v: jnp.sum(
+                solve(lambda p, t, y, c: MLP.apply(p, t, y), v, y0, jnp.array([0.0, 1.0]), config).ys
+            )
+        )
+        return products(kind)(jax.jit(find))(variables)
+
+    assert same(gradient("bfloat16"), gradient("float32"))
+
+
+def test_rounded_products_cost_steps_at_a_tight_tolerance_and_only_where_they_are_asked_for(flow):
+    exact, _ = differentiated(flow, TIGHT)
+    inside, _ = differentiated(flow, TIGHT, "bfloat16")
+    rounded, _ = differentiated(flow, dataclasses.replace(TIGHT, products="bfloat16"))
+    assert not (exact.failed | inside.failed | rounded.failed).any()
+    total = lambda solution: int(solution.stats["evaluations"].sum())  # noqa: E731
+    assert not same(exact.ys, inside.ys), "the jumps are rounded"
+    assert abs(total(inside) / total(exact) - 1) < 0.1
+    assert total(rounded) > 1.5 * total(exact)
+
+
+def test_on_a_grid_the_surroundings_decide_unless_the_config_does(flow):
+    grid = dataclasses.replace(GRID, steps=2)
+    exact, rounded = (differentiated(flow, grid, kind) for kind in ("float32", "bfloat16"))
+    assert not same(exact[0].ys, rounded[0].ys)
+    always = differentiated(flow, dataclasses.replace(grid, products="bfloat16"))
+    never = differentiated(flow, dataclasses.replace(grid, products="float32"), "bfloat16")
+    for found in (always, never):  # The field as the config says, the jumps as their surroundings are.
+        assert not same(found[0].ys, exact[0].ys) and not same(found[0].ys, rounded[0].ys)
+    both = differentiated(flow, dataclasses.replace(grid, products="bfloat16"), "bfloat16")
+    assert same(both, rounded)
+
+
+def test_the_gradient_of_rounded_products_is_that_of_the_recorded_steps(flow):
+    config = dataclasses.replace(TIGHT, solver="bosh3", rtol=1e-3, atol=1e-3, products="bfloat16")
+    replayed, by_replay = differentiated(flow, config, "bfloat16")
+    direct, by_direct = differentiated(flow, dataclasses.replace(config, adjoint="direct"), "bfloat16")
+    assert same(replayed.stats, direct.stats)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5), by_replay, by_direct)
+
+
+def test_a_gradient_taken_outside_the_setting_is_that_of_the_solve_inside(flow):
+    loss, variables = flow
+    outside = jax.jit(jax.grad(lambda v: products("bfloat16")(loss)(v, TIGHT)[0]))(variables)
+    inside = products("bfloat16")(jax.jit(jax.grad(lambda v: loss(v, TIGHT)[0])))(variables)
+    assert same(outside, inside)

@@ -106,6 +106,7 @@ class TinyExperiment:
     steps: int = 23
     seed: int = 3
     parallel: Any = "jit"
+    products: Any = "float32"
     accumulate: int = 1
     ema: float = 0.0
     log_every: int = 5

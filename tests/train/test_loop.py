@@ -80,6 +80,24 @@ def test_a_line_is_the_mean_over_all_tokens_of_its_window(tiny, tmp_path):
     assert window == pytest.approx(np.average(losses, weights=counts), rel=1e-6)
 
 
+def test_products_are_rounded_in_steps_and_not_in_evaluations(tiny, tmp_path):
+    seen = {}
+
+    @dataclasses.dataclass(frozen=True)
+    class Witness(tiny.Objective):
+        def __call__(self, *rest):
+            seen["step"] = jax.config.jax_default_matmul_precision
+            return super().__call__(*rest)
+
+        def evaluate(self, *rest):
+            seen["evaluation"] = jax.config.jax_default_matmul_precision
+            return super().evaluate(*rest)
+
+    experiment = tiny.Experiment(steps=1, objective=Witness(), products="bfloat16")
+    train(experiment, tiny.Text(), tmp_path, report=tiny.silent)
+    assert seen == {"step": "bfloat16", "evaluation": None}
+
+
 @pytest.mark.parametrize("stop", [5, 20])
 def test_a_stop_signal_saves_and_the_resumed_run_equals_one_that_never_stopped(whole, tiny, tmp_path, stop):
     experiment, folder, _ = whole

@@ -94,3 +94,26 @@ def test_the_noise_of_a_step_depends_on_the_step_alone(parts):
     losses = [float(state.means["loss"].total) for state in frozen[1:]]
     assert losses == [float(state.means["loss"].total) for state in again[1:]]
     assert losses[0] != losses[1]
+
+
+def test_a_step_in_bfloat16_learns_and_keeps_its_state_in_float32(parts):
+    exact, rounded = (
+        run(parts, optax.sgd(1.0), 4 * parts[2][:1], products=kind) for kind in ("float32", "bfloat16")
+    )
+    losses = [mean.summarise(state.means)["loss"] for state in rounded[1:]]
+    assert losses == sorted(losses, reverse=True) and losses[-1] < 0.9 * losses[0]
+    assert {leaf.dtype for leaf in jax.tree.leaves(rounded[-1].params)} == {jnp.dtype("float32")}
+    change = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), exact[1].params, rounded[1].params)
+    assert all(0 < leaf < 1e-2 for leaf in jax.tree.leaves(change))
+
+
+def test_a_step_in_float32_is_left_to_jax(parts):
+    model, objective, batches = parts
+    state = init_state(model, objective, optax.sgd(1.0), batches[0], 0, 0.0)
+    programs = [
+        jax.jit(make_step(model, objective, optax.sgd(1.0), **options)).lower(state, batches[0]).as_text()
+        for options in ({}, {"products": "float32"}, {"products": "bfloat16"})
+    ]
+    assert programs[0] == programs[1]
+    assert "precision = [DEFAULT, DEFAULT]" in programs[0] and "HIGHEST" not in programs[0]
+    assert ["reduce_precision" in program for program in programs] == [False, False, True]
