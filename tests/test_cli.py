@@ -66,13 +66,11 @@ def spoken(argv, capsys) -> tuple[int, str, str]:
 def test_help_names_every_verb(capsys):
     status, out, _ = spoken(["--help"], capsys)
     assert status == 0
-    verbs = (
-        "train resume evaluate neighbors infill embed export plot data publish reproduce tables doctor demo"
-    )
+    verbs = "train resume evaluate neighbors infill embed export plot data publish reproduce tables bench doctor demo"
     assert all(re.search(rf"^    {verb}\b", out, re.M) for verb in verbs.split())
 
 
-@pytest.mark.parametrize("verb", ["train", "evaluate", "infill", "export", "reproduce"])
+@pytest.mark.parametrize("verb", ["train", "evaluate", "infill", "export", "reproduce", "bench"])
 def test_every_verb_has_help(verb, capsys):
     status, out, _ = spoken([verb, "--help"], capsys)
     assert status == 0 and f"odeembed {verb}" in out
