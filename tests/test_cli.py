@@ -1,5 +1,7 @@
 """The command line: what is printed, what the exit status says, and that a mistake is one line."""
 
+import dataclasses
+import json
 import os
 import re
 import signal
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from odeembed import cli, errors, runs
+from odeembed.evaluate import adjoints
 from odeembed.train.logs import TIMING, read_metrics
 
 CONFIG = """
@@ -241,3 +244,31 @@ def test_kill_then_resume_gives_the_metrics_of_a_run_that_never_stopped(folder, 
 
     assert spoken(["resume", "killed"], capsys)[0] == 0
     assert without_clock(folder / "killed") == without_clock(folder / "whole")
+
+
+def test_bench_prints_tables_and_advice_and_writes_all_of_it(tmp_path, capsys, monkeypatch):
+    """What was measured is made up here; tests/evaluate/test_adjoints.py measures."""
+    grid = {"rtol": None, "skipped": None, "solver": "midpoint", "evaluations": 16.0, "compile_seconds": 1.25}
+    grid |= {"seconds": 0.0125, "error": 2e-3, "rounding": 3e-7, "inexactness": 1e-16}
+    rows = [grid | {"method": "replay", "steps": steps, "bytes": steps << 20} for steps in (8, 64)]
+    rows.append(
+        {"method": "backsolve", "steps": 64, "rtol": None, "solver": "midpoint", "skipped": "no such"}
+    )
+    rows.append(rows[0] | {"steps": None, "rtol": 1e-3, "inexactness": None})
+    asked = []
+    monkeypatch.setattr(adjoints, "measure", lambda lab, say: asked.append(lab) or rows)
+    argv = ["bench", "adjoints", "--quick", "--width", "5", "--out", str(tmp_path / "out")]
+    status, out, _ = spoken(argv, capsys)
+    assert status == 0 and asked == [dataclasses.replace(adjoints.QUICK, width=5)]
+    assert "| 8 | replay | 16 | 8.00 | 12.5 | 1.2 | 2e-03 | 3e-07 | 1e-16 |" in out
+    assert "| 64 | backsolve | – | – | left out: no such | – | – | – | – |" in out
+    assert "| 1e-03 | replay | 16 | 8.00 | 12.5 | 1.2 | 2e-03 | 3e-07 | – |" in out
+    assert adjoints.advice(rows) in out
+    assert (tmp_path / "out" / "adjoints.png").stat().st_size > 0
+    written = json.loads((tmp_path / "out" / "adjoints.json").read_text())
+    assert written["rows"] == rows and written["sizes"]["width"] == 5 and "jax" in written["versions"]
+
+
+def test_bench_of_something_else_is_refused(capsys):
+    status, _, err = spoken(["bench", "everything"], capsys)
+    assert status == 2 and "everything" in err

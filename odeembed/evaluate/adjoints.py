@@ -242,7 +242,7 @@ def _by_exactness(done: Sequence[Row]) -> str | None:
     return told + _or(others) if told else None
 
 
-def _best(values: Mapping[str, float]) -> list[str]:
+def _best(values: Mapping[str, float | int]) -> list[str]:
     """The names with the smallest value, or one as good; the smallest first."""
     order = sorted(values, key=lambda name: values[name])
     return [name for name in order if values[name] <= _TIED * values[order[0]]]
