@@ -4,8 +4,10 @@ import dataclasses
 
 import pytest
 
-from odeembed.errors import ConfigError
+from odeembed.errors import ConfigError, DerivativeError
+from odeembed.evaluate import adjoints
 from odeembed.evaluate.adjoints import Lab, advice, measure
+from odeembed.solve.solve import solve
 
 TINY = Lab(batch=2, width=4, grid=(8, 32), rtols=(1e-3,), solver="bosh3", max_steps=64, repeats=1)
 
@@ -35,12 +37,18 @@ def test_evaluations_and_memory_grow_with_the_steps_of_a_grid(rows):
     assert rows["direct", 32]["bytes"] > rows["direct", 8]["bytes"]
 
 
-def test_what_cannot_be_measured_is_left_out_with_its_reason():
-    lab = dataclasses.replace(TINY, grid=(8,), most_bytes=1)
-    large, unknown, *_ = measure(dataclasses.replace(lab, rtols=()), ["direct", "magic"])
+def test_what_cannot_be_measured_is_left_out_with_its_reason(monkeypatch):
+    def refusing(field, params, y0, ts, config):
+        if config.adjoint == "recursive":
+            raise DerivativeError("recursive has none.")
+        return solve(field, params, y0, ts, config)
+
+    monkeypatch.setattr(adjoints, "solve", refusing)
+    lab = dataclasses.replace(TINY, grid=(8,), rtols=(), most_bytes=1)
+    large, refused = measure(lab, ["direct", "recursive"])
     assert "more than the 0 MiB allowed" in large["skipped"]
     assert large["bytes"] > 1 and "seconds" not in large
-    assert unknown["skipped"].startswith("unknown adjoint 'magic'")
+    assert refused["skipped"] == "recursive has none." and "bytes" not in refused
     (short,) = measure(dataclasses.replace(TINY, grid=(), max_steps=2), ["replay"])
     assert short["skipped"] == "status 1 in 2 rows"
 
