@@ -175,6 +175,17 @@ def _parser() -> argparse.ArgumentParser:
         "--check", action="store_true", help="write nothing; status 1 when a table is out of date"
     )
 
+    one = verb(
+        "bench", _bench, "measure what the gradient methods of a solve cost, and say which to take when"
+    )
+    one.add_argument("what", choices=["adjoints"], help="adjoints: memory, time and error of each")
+    one.add_argument(
+        "--out", type=Path, default=Path("runs/bench"), metavar="DIR", help="default: runs/bench"
+    )
+    one.add_argument("--quick", action="store_true", help="a small problem and few cases")
+    one.add_argument("--batch", type=int, metavar="N", help="rows of the state")
+    one.add_argument("--width", type=int, metavar="N", help="of the state")
+
     verb("doctor", _doctor, "check versions, devices, disk, caches and the known traps")
     return parser
 
@@ -378,6 +389,24 @@ def _tables(arguments: argparse.Namespace) -> int:
         else "every table is up to date"
     )
     return 1 if stale else 0
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from odeembed import results, runs
+    from odeembed.evaluate.adjoints import QUICK, Lab
+
+    sizes = {name: getattr(arguments, name) for name in ("batch", "width")}
+    lab = replace(
+        QUICK if arguments.quick else Lab(),
+        **{name: size for name, size in sizes.items() if size is not None},
+    )
+    result = runs.bench_adjoints(arguments.out, lab, lambda line: print(line, file=sys.stderr, flush=True))
+    tables = results.adjoint_tables(result)
+    print("\n".join((tables["adjoints-steps"], tables["adjoints-tolerance"], tables["adjoints-advice"])))
+    print(f"The measurements and their plot are in {arguments.out}")
+    return 0
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -28,7 +28,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     For each corpus: interpolation-, gaps-, shifts-, words- (vectors as they are), readings- (every reading tried),
     differences- and all-differences- (likewise), analogies- and sentences-<corpus>. Runs that differ by their seed
     alone share a row: the mean, with half the distance between the largest and the smallest after a ±. Of the solvers:
-    solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances and precision.
+    solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances and precision. Of the
+    gradient methods: adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances.
 
     Args:
       root: the checkout.
@@ -36,7 +37,11 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     Raises:
       DataError: a result that cannot be read, or runs under one name that are not of one experiment.
     """
-    runs, baselines, comparisons, solvers, rounded = _read(Path(root))
+    runs, measured = _read(Path(root))
+    baselines: dict[str, list[Result]] = defaultdict(list)
+    for result in measured["word_vectors"]:
+        baselines[f"{result['corpus']}-{result['model']}"].append(result)
+    comparisons, solvers = measured["word_vectors_comparison"], measured["solvers"]
     found: dict[str, str] = {}
     for corpus in sorted({_corpus(rows[0]) for rows in [*runs.values(), *baselines.values()]}):
         ours = {name: rows for name, rows in runs.items() if _corpus(rows[0]) == corpus}
@@ -58,8 +63,10 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     if solvers:
         found["solver-ratios"] = _solver_ratios(solvers)
         found["solver-circumstances"] = _solver_circumstances(solvers)
-    if rounded:
-        found["precision"] = _precision(rounded)
+    if measured["precision"]:
+        found["precision"] = _precision(measured["precision"])
+    for result in measured["adjoints"]:
+        found |= adjoint_tables(result)
     return found
 
 
@@ -101,10 +108,8 @@ def _filled(text: str, known: Mapping[str, str], path: Path) -> str:
     return _MARKED.sub(fill, text)
 
 
-def _read(
-    root: Path,
-) -> tuple[dict[str, list[Result]], dict[str, list[Result]], list[Result], list[Result], list[Result]]:
-    """Runs by name without seed, gensim's vectors by corpus and model, comparisons of the two, timings, precision."""
+def _read(root: Path) -> tuple[dict[str, list[Result]], dict[str, list[Result]]]:
+    """Runs by name without seed, and what the benchmarks found by its kind."""
     runs: dict[str, list[Result]] = defaultdict(list)
     for path in sorted((root / "results").glob("*.json")):
         runs[re.sub(r"-seed\d+$", "", path.stem)].append(_load(path, "fingerprint"))
@@ -114,21 +119,11 @@ def _read(
                 f"the results {name}-seed*.json are of different experiments; expected seeds of one. "
                 "Run them all again, or publish the odd one under a name of its own."
             )
-    baselines: dict[str, list[Result]] = defaultdict(list)
-    comparisons: list[Result] = []
-    solvers: list[Result] = []
-    rounded: list[Result] = []
+    measured: dict[str, list[Result]] = defaultdict(list)
     for path in sorted((root / "benchmarks" / "results").glob("*.json")):
         result = _load(path, "kind")
-        if result["kind"] == "word_vectors":
-            baselines[f"{result['corpus']}-{result['model']}"].append(result)
-        elif result["kind"] == "word_vectors_comparison":
-            comparisons.append(result)
-        elif result["kind"] == "solvers":
-            solvers.append(result)
-        elif result["kind"] == "precision":
-            rounded.append(result)
-    return dict(runs), dict(baselines), comparisons, solvers, rounded
+        measured[result["kind"]].append(result)
+    return dict(runs), measured
 
 
 def _load(path: Path, needed: str) -> Result:
@@ -359,6 +354,48 @@ def _precision(results: Iterable[Result]) -> str:
         f"{what}, {kind}" for kind in kinds for what in ("evaluations", "accepted and rejected", "error")
     ]
     return _markdown(" | ".join(["field", "solver", *header]), [[*key, *row] for key, row in cells.items()])
+
+
+def adjoint_tables(result: Result) -> dict[str, str]:
+    """What `bench adjoints` measured: on grids, over tolerance, what it advises, and where it was measured."""
+    sizes, device, versions = result["sizes"], result["device"], result["versions"]
+    facts = [
+        f"{sizes['batch']} x {sizes['width']}",
+        sizes["grid_solver"],
+        sizes["solver"],
+        sizes["repeats"],
+        f"{device['kind']}, {device['cores']} cores" if device["kind"] == "cpu" else device["kind"],
+        ", ".join(f"{name} {versions[name]}" for name in ("python", "jax", "diffrax")),
+        f"{(result['commit'] or 'unknown')[:10]}{', with changes' if result['clean'] is False else ''}",
+    ]
+    header = "state | on a grid | with adaptive steps | samples of time | device | versions | commit"
+    return {
+        "adjoints-steps": _adjoint_table("steps", [row for row in result["rows"] if row["rtol"] is None]),
+        "adjoints-tolerance": _adjoint_table(
+            "rtol", [row for row in result["rows"] if row["rtol"] is not None]
+        ),
+        "adjoints-advice": f"{result['advice']}\n",
+        "adjoints-circumstances": _markdown(header, [facts]),
+    }
+
+
+def _adjoint_table(by: str, rows: Sequence[Result]) -> str:
+    header = (
+        f"{by} | method | evaluations | temporary memory, MiB | CPU time of a gradient, ms | "
+        "CPU time to compile, s | error | rounding | inexactness"
+    )
+
+    def shown(row: Result) -> list[str]:
+        case = str(row["steps"]) if by == "steps" else f"{row['rtol']:.0e}"
+        memory = "–" if row.get("bytes") is None else f"{row['bytes'] / 2**20:.2f}"
+        compiling = "–" if row.get("compile_seconds") is None else f"{row['compile_seconds']:.1f}"
+        if row["skipped"]:
+            return [case, row["method"], "–", memory, f"left out: {row['skipped']}", compiling, "–", "–", "–"]
+        off = ["–" if row[key] is None else f"{row[key]:.0e}" for key in ("error", "rounding", "inexactness")]
+        milliseconds = _digits(1000 * row["seconds"])
+        return [case, row["method"], f"{row['evaluations']:.0f}", memory, milliseconds, compiling, *off]
+
+    return _markdown(header, [shown(row) for row in rows])
 
 
 def _digits(number: float) -> str:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from odeembed import mean, sentences
 from odeembed.batch import Batch
 from odeembed.data.vocabulary import Vocabulary, load_vocabulary
 from odeembed.errors import ConfigError, MissingFileError, RunError
+from odeembed.evaluate import adjoints
 from odeembed.evaluate.masked import evaluate_split
 from odeembed.evaluate.vectors import WordVectors, readings
 from odeembed.experiment import (
@@ -306,6 +307,39 @@ def demo(path: Path | str = "runs/demo") -> Demo | None:
     return Demo(
         found, scores, run.infill(DEMO_SENTENCE), [export(vectors, path / "vectors").path, *draw(run)]
     )
+
+
+def bench_adjoints(
+    folder: Path | str = "runs/bench",
+    lab: adjoints.Lab | None = None,
+    say: Callable[[str], object] = lambda line: None,
+) -> dict[str, Any]:
+    """Measures every gradient method and writes adjoints.json and adjoints.png.
+
+    Args:
+      lab: sizes, steps and tolerances; by default those of the published measurement.
+      say: told of each measurement as soon as it is done.
+    """
+    from odeembed.plots.adjoints import costs, described
+    from odeembed.plots.figure import save
+
+    folder, lab = Path(folder), adjoints.Lab() if lab is None else lab
+    commit, clean = _commit()
+    rows = adjoints.measure(lab, say=say)
+    result = {
+        "kind": "adjoints",
+        "sizes": asdict(lab),
+        "commit": commit,
+        "clean": clean,
+        "versions": _versions(),
+        "device": _device(),
+        "advice": adjoints.advice(rows),
+        "rows": rows,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "adjoints.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
+    save(costs(rows), folder / "adjoints.png", described(rows))
+    return result
 
 
 class Compared(NamedTuple):

@@ -1,6 +1,8 @@
 """The command line: what is printed, what the exit status says, and that a mistake is one line."""
 
+import dataclasses
 import errno
+import json
 import os
 import re
 import signal
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 from odeembed import cli, errors, runs
+from odeembed.evaluate import adjoints
 from odeembed.train.logs import TIMING, read_metrics
 
 CONFIG = """
@@ -67,13 +70,11 @@ def spoken(argv, capsys) -> tuple[int, str, str]:
 def test_help_names_every_verb(capsys):
     status, out, _ = spoken(["--help"], capsys)
     assert status == 0
-    verbs = (
-        "train resume evaluate neighbors infill embed export plot data publish reproduce tables doctor demo"
-    )
+    verbs = "train resume evaluate neighbors infill embed export plot data publish reproduce tables bench doctor demo"
     assert all(re.search(rf"^    {verb}\b", out, re.M) for verb in verbs.split())
 
 
-@pytest.mark.parametrize("verb", ["train", "evaluate", "infill", "export", "reproduce"])
+@pytest.mark.parametrize("verb", ["train", "evaluate", "infill", "export", "reproduce", "bench"])
 def test_every_verb_has_help(verb, capsys):
     status, out, _ = spoken([verb, "--help"], capsys)
     assert status == 0 and f"odeembed {verb}" in out
@@ -254,3 +255,31 @@ def test_kill_then_resume_gives_the_metrics_of_a_run_that_never_stopped(folder, 
 
     assert spoken(["resume", "killed"], capsys)[0] == 0
     assert without_clock(folder / "killed") == without_clock(folder / "whole")
+
+
+def test_bench_prints_tables_and_advice_and_writes_all_of_it(tmp_path, capsys, monkeypatch):
+    """What was measured is made up here; tests/evaluate/test_adjoints.py measures."""
+    grid = {"rtol": None, "skipped": None, "solver": "midpoint", "evaluations": 16.0, "compile_seconds": 1.25}
+    grid |= {"seconds": 0.0125, "error": 2e-3, "rounding": 3e-7, "inexactness": 1e-16}
+    rows = [grid | {"method": "replay", "steps": steps, "bytes": steps << 20} for steps in (8, 64)]
+    rows.append(
+        {"method": "backsolve", "steps": 64, "rtol": None, "solver": "midpoint", "skipped": "no such"}
+    )
+    rows.append(rows[0] | {"steps": None, "rtol": 1e-3, "inexactness": None})
+    asked = []
+    monkeypatch.setattr(adjoints, "measure", lambda lab, say: asked.append(lab) or rows)
+    argv = ["bench", "adjoints", "--quick", "--width", "5", "--out", str(tmp_path / "out")]
+    status, out, _ = spoken(argv, capsys)
+    assert status == 0 and asked == [dataclasses.replace(adjoints.QUICK, width=5)]
+    assert "| 8 | replay | 16 | 8.00 | 12.5 | 1.2 | 2e-03 | 3e-07 | 1e-16 |" in out
+    assert "| 64 | backsolve | – | – | left out: no such | – | – | – | – |" in out
+    assert "| 1e-03 | replay | 16 | 8.00 | 12.5 | 1.2 | 2e-03 | 3e-07 | – |" in out
+    assert adjoints.advice(rows) in out
+    assert (tmp_path / "out" / "adjoints.png").stat().st_size > 0
+    written = json.loads((tmp_path / "out" / "adjoints.json").read_text())
+    assert written["rows"] == rows and written["sizes"]["width"] == 5 and "jax" in written["versions"]
+
+
+def test_bench_of_something_else_is_refused(capsys):
+    status, _, err = spoken(["bench", "everything"], capsys)
+    assert status == 2 and "everything" in err

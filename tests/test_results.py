@@ -105,6 +105,36 @@ def test_sentences_have_a_column_a_model(checkout):
     assert rows[0] == ["stsb-en-test, context, pearson", "0.610", "0.610 ± 0.000"]
 
 
+def test_gradient_methods_have_a_table_by_steps_and_one_by_tolerance(tmp_path):
+    row = {"method": "replay", "steps": 8, "rtol": None, "solver": "midpoint", "skipped": None}
+    row |= {"bytes": 3 << 19, "seconds": 0.25, "compile_seconds": 2.0, "evaluations": 16.4, "error": 2e-3}
+    row |= {"rounding": 4e-7, "inexactness": 0.0}
+    large = row | {"method": "direct", "skipped": "needs too much"}
+    adaptive = row | {"steps": None, "rtol": 1e-4, "inexactness": None}
+    result = {
+        "kind": "adjoints",
+        "sizes": {"batch": 32, "width": 64, "grid_solver": "midpoint", "solver": "dopri5", "repeats": 5},
+        "commit": "0123456789abcdef",
+        "clean": True,
+        "versions": {"python": "3.11", "jax": "0.10", "diffrax": "0.7", "numpy": "2"},
+        "device": {"platform": "cpu", "kind": "cpu", "count": 1, "cores": 2},
+        "advice": "take replay.",
+        "rows": [row, large, adaptive],
+    }
+    folder = tmp_path / "benchmarks" / "results"
+    folder.mkdir(parents=True)
+    (folder / "adjoints.json").write_text(json.dumps(result))
+    found = tables(tmp_path)
+    header, _, first, second = cells(found["adjoints-steps"])
+    assert header[:2] == ["steps", "method"]
+    assert first == ["8", "replay", "16", "1.50", "250", "2.0", "2e-03", "4e-07", "0e+00"]
+    assert second == ["8", "direct", "–", "1.50", "left out: needs too much", "2.0", "–", "–", "–"]
+    header, _, first = cells(found["adjoints-tolerance"])
+    assert (header[0], first[0], first[-1]) == ("rtol", "1e-04", "–")
+    assert found["adjoints-advice"] == "take replay.\n"
+    assert cells(found["adjoints-circumstances"])[2][-1] == "0123456789"
+
+
 def test_a_file_is_filled_and_then_found_right(checkout):
     page = checkout / "README.md"
     page.write_text("Before\n\n<!-- table: gaps-wiki -->\nold\n<!-- end table -->\nAfter\n")
