@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, get_args
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,7 +59,7 @@ class Separation(NamedTuple):
 
 
 def diagnose(
-    model: nn.Module, params: Any, batch: Batch, under: Callable[[str], nn.Module], rows: int = 8
+    model: Any, params: Any, batch: Batch, under: Callable[[str], Any], rows: int = 8
 ) -> Iterator[Figure]:
     """Measures a model on the first `rows` sentences of a batch, all their tokens visible; yields as it goes.
 
@@ -87,7 +86,7 @@ def diagnose(
     yield from _minibatching(model, params, batch)
 
 
-def paths_of(model: nn.Module, params: Any, batch: Batch) -> dict[str, Path]:
+def paths_of(model: Any, params: Any, batch: Batch) -> dict[str, Path]:
     """The solves inside a model, by their place in it."""
     sown = jax.jit(lambda p: model.apply({"params": p}, batch, mutable=["intermediates"])[1])(params)
     leaves, _ = jax.tree_util.tree_flatten_with_path(sown, is_leaf=lambda x: isinstance(x, Path))
@@ -134,7 +133,8 @@ def lipschitz_bound(path: Path) -> tuple[float, float]:
     radius = max(1.0, float(_largest_entry(path)))
     if not hasattr(path.field, "lipschitz"):
         return math.inf, radius
-    return float(path.field.apply(path.variables, radius, method="lipschitz")), radius
+    bound: Any = path.field.apply(path.variables, radius, method="lipschitz")
+    return float(bound), radius
 
 
 @jax.jit
@@ -158,7 +158,7 @@ def steepest(path: Path) -> Any:
     return jnp.max(_norm(jax.jvp(field, (path.y0,), (v,))[1]))
 
 
-def gradient(model: nn.Module, params: Any, batch: Batch, weights: Any) -> Any:
+def gradient(model: Any, params: Any, batch: Batch, weights: Any) -> Any:
     """The gradient by all parameters of sum(weights * states), as one float64 vector."""
 
     @jax.jit
@@ -209,7 +209,7 @@ def _reversibility(paths: list[Path]) -> Iterator[Figure]:
         )
 
 
-def _gradients(params: Any, batch: Batch, under: Callable[[str], nn.Module]) -> Iterator[Figure]:
+def _gradients(params: Any, batch: Batch, under: Callable[[str], Any]) -> Iterator[Figure]:
     shape = jax.eval_shape(lambda p: under("direct").apply({"params": p}, batch).states, params).shape
     weights = np.random.default_rng(0).standard_normal(shape).astype(np.float32) * batch.mask[..., None]
     with jax.enable_x64(True):
@@ -227,7 +227,7 @@ def _gradients(params: Any, batch: Batch, under: Callable[[str], nn.Module]) -> 
         )
 
 
-def _minibatching(model: nn.Module, params: Any, batch: Batch) -> Iterator[Figure]:
+def _minibatching(model: Any, params: Any, batch: Batch) -> Iterator[Figure]:
     run = jax.jit(lambda batch: model.apply({"params": params}, batch))
     together, real = run(batch), np.asarray(batch.mask)
     states = np.asarray(together.states)

@@ -43,7 +43,7 @@ class Bounded(nn.Module):
         return self._scale() * dy
 
     def lipschitz(self, radius: float = 1.0) -> Float[Array, ""]:
-        """An upper bound of the Lipschitz constant in y (2-norm) on |y_i| <= radius; at most `constant` on its own cube."""
+        """An upper bound of the Lipschitz constant in y on |y_i| <= radius; on its own cube at most `constant`."""
         scale = self._scale()
         if self.is_mutable_collection(_SCALES):
             self.put_variable(_SCALES, "scale", scale)

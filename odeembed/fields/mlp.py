@@ -60,7 +60,7 @@ class MLPField(nn.Module):
         """Upper bounds of |dy_i/dt| for |y_i| <= radius and all t, by interval arithmetic.
 
         Returns:
-          math.inf where time is an input and nothing bounds what follows from it: softplus and gelu, or no hidden layer.
+          math.inf where time is an input and nothing bounds what follows: softplus, gelu, or no hidden layer.
         """
         if self.time and (self.activation != "tanh" or not self.hidden):
             return math.inf

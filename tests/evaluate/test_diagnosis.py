@@ -128,7 +128,7 @@ def test_the_ways_between_jumps_are_those_of_the_flow():
     np.testing.assert_array_equal(
         moving(forward).ts, [[i, i + 1] for length in (4, 6) for i in range(length - 1)]
     )
-    np.testing.assert_array_equal(moving(backward, 3).ts, [[-3, -2], [-4, -3], [-1, 0]])
+    np.testing.assert_array_equal(moving(backward, 3).ts, [[-3, -2], [-5, -4], [-1, 0]])
     embedded = params["embedding"]["embedding"][batch.values] * 2.0
     flow = JumpFlow(4).apply(
         {"params": params["body"]["flow"]}, embedded, batch.times, batch.mask, batch.mask

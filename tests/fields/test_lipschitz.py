@@ -89,7 +89,7 @@ def test_a_field_without_a_bound_and_a_constant_that_is_none_are_refused():
         Bounded(AttentionField(heads=2)).init(jax.random.key(0), 0.0, Y[:, None], context)
     with pytest.raises(ConfigError, match="Gated has none"):
         Bounded(Gated(MLPField(time=True, activation="gelu"))).init(jax.random.key(0), jnp.zeros((3, 1)), Y)
-    with pytest.raises(ConfigError, match="above 0; got 0.0"):
+    with pytest.raises(ConfigError, match="above 0; got 0"):
         Bounded(constant=0.0).init(jax.random.key(0), 0.0, Y)
     inner = MLPField(time=True, activation="gelu")
     params = Bounded(inner).init(jax.random.key(0), jnp.zeros((3, 1)), Y)
