@@ -118,13 +118,17 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("evaluate", _evaluate, "measure a run on held-out text, with other solver settings if wanted")
     _run(one, which=True)
     one.add_argument("--split", default="test", choices=["train", "valid", "test"])
-    one.add_argument("--rtol", type=float, help="relative tolerance; steps become adaptive")
-    one.add_argument("--atol", type=float, help="absolute tolerance; steps become adaptive")
-    one.add_argument("--steps", type=int, help="equal steps between two tokens")
-    one.add_argument("--solver", help="midpoint, rk4, tsit5, ...")
+    _solver(one)
     one.add_argument(
         "--scores", action="store_true", help="also run the config's scores, such as word similarity"
     )
+
+    one = verb(
+        "diagnose", _diagnose, "measure the method's known limits: reversibility, uniqueness, gradients"
+    )
+    _run(one, which=True)
+    _solver(one)
+    one.add_argument("--rows", type=int, default=8, metavar="N", help="sentences measured (default: 8)")
 
     one = verb("neighbors", _neighbors, "the nearest words of some words")
     _run(one, which=True, reading=True)
@@ -211,10 +215,24 @@ def _run(parser: argparse.ArgumentParser, which: bool = False, reading: bool = F
         parser.add_argument("--reading", help="how vectors are read: embedding, embedding-2, context, ...")
 
 
+def _solver(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rtol", type=float, help="relative tolerance; steps become adaptive")
+    parser.add_argument("--atol", type=float, help="absolute tolerance; steps become adaptive")
+    parser.add_argument("--steps", type=int, help="equal steps between two tokens")
+    parser.add_argument("--solver", help="midpoint, rk4, tsit5, ...")
+
+
 def _open(arguments: argparse.Namespace) -> Any:
     from odeembed.runs import Run
 
     return Run.open(arguments.path, int(arguments.which) if arguments.which.isdigit() else arguments.which)
+
+
+def _open_with_solver(arguments: argparse.Namespace) -> Any:
+    solver = {name: getattr(arguments, name) for name in ("rtol", "atol", "steps", "solver")}
+    return _open(arguments).with_solver(
+        **{name: value for name, value in solver.items() if value is not None}
+    )
 
 
 def _experiment(arguments: argparse.Namespace, settings: Sequence[str]) -> Any:
@@ -252,12 +270,17 @@ def _ended(result: Mapping[str, Any] | None, path: Path) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    solver = {name: getattr(arguments, name) for name in ("rtol", "atol", "steps", "solver")}
-    solver = {name: value for name, value in solver.items() if value is not None}
-    run = _open(arguments).with_solver(**solver)
+    run = _open_with_solver(arguments)
     _print_numbers(run.evaluate(arguments.split))
     if arguments.scores:
         _print_numbers(run.score())
+    return 0
+
+
+def _diagnose(arguments: argparse.Namespace) -> int:
+    for figure in _open_with_solver(arguments).diagnose(arguments.rows):
+        value = "-" if figure.value != figure.value else f"{figure.value:.3g}"
+        print(f"{figure.name:<30}  {value:<8}  {figure.meaning}", flush=True)
     return 0
 
 

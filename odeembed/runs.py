@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -21,8 +21,9 @@ import numpy as np
 from odeembed import mean, sentences
 from odeembed.batch import Batch
 from odeembed.data.vocabulary import Vocabulary, load_vocabulary
-from odeembed.errors import ConfigError, MissingFileError, RunError
+from odeembed.errors import ConfigError, DataError, MissingFileError, RunError
 from odeembed.evaluate import adjoints
+from odeembed.evaluate.diagnosis import Figure, diagnose
 from odeembed.evaluate.masked import evaluate_split
 from odeembed.evaluate.vectors import WordVectors, readings
 from odeembed.experiment import (
@@ -36,7 +37,7 @@ from odeembed.experiment import (
     to_json,
 )
 from odeembed.export import export
-from odeembed.solve.config import SolveConfig
+from odeembed.solve.config import Adjoint, SolveConfig
 from odeembed.train.checkpoint import Checkpoints, Which
 from odeembed.train.loop import Outcome
 from odeembed.train.loop import train as train_loop
@@ -139,6 +140,25 @@ class Run:
     def score(self) -> dict[str, float]:
         """The experiment's own scores."""
         return {name: value for score in self.experiment.scores for name, value in score(self).items()}
+
+    def diagnose(self, rows: int = 8) -> Iterator[Figure]:
+        """Measures the method's known limits on the first `rows` sentences of the test split, one figure after another.
+
+        Raises:
+          RunError: the model solves no equation; DataError: no sentence to measure on; ConfigError: rows below 1.
+        """
+        if rows < 1:
+            raise ConfigError(f"rows must be at least 1; got {rows}. A few sentences are enough.")
+        batch = next(iter(self.dataset.evaluation("test")), None)
+        if batch is None:
+            raise DataError(f"the test split of {self.path} is empty. Give it text, or a larger held_out.")
+
+        def under(adjoint: str) -> nn.Module:
+            return replace_nodes(
+                self.model, SolveConfig, lambda config: replace(config, adjoint=cast(Adjoint, adjoint))
+            )
+
+        return diagnose(self.model, self.params, batch, under, rows)
 
     def vectors(self, reading: str | None = None) -> WordVectors:
         """Word vectors, read as "embedding", "embedding-2", "context", ...; by default the embedding.

@@ -16,6 +16,7 @@ import pytest
 
 from odeembed import cli, errors, runs
 from odeembed.evaluate import adjoints
+from odeembed.evaluate.diagnosis import Figure
 from odeembed.train.logs import TIMING, read_metrics
 
 CONFIG = """
@@ -70,8 +71,8 @@ def spoken(argv, capsys) -> tuple[int, str, str]:
 def test_help_names_every_verb(capsys):
     status, out, _ = spoken(["--help"], capsys)
     assert status == 0
-    verbs = "train resume evaluate neighbors infill embed export plot data publish reproduce tables bench doctor demo"
-    assert all(re.search(rf"^    {verb}\b", out, re.M) for verb in verbs.split())
+    verbs = "train resume evaluate diagnose neighbors infill embed export plot data publish reproduce tables bench doctor"
+    assert all(re.search(rf"^    {verb}\b", out, re.M) for verb in [*verbs.split(), "demo"])
 
 
 @pytest.mark.parametrize("verb", ["train", "evaluate", "infill", "export", "reproduce", "bench"])
@@ -114,6 +115,9 @@ def test_help_after_a_config_lists_its_settings(folder, capsys):
         ("export run --format glove", "Use one of word2vec"),
         ("evaluate run --rtol 7", "rtol and atol must lie between 0 and 1"),
         ("evaluate run --rtol 1e-3 --solver rk4", "no error estimate"),
+        ("diagnose run --rtol 1e-3 --solver rk4", "no error estimate"),
+        ("diagnose run --rows 0", "rows must be at least 1; got 0"),
+        ("diagnose nowhere", "not a run directory"),
         ("reproduce nowhere.json", "no result nowhere.json"),
         ("reproduce .", "Is a directory: '?.'?. Name another path"),
         ("resume .", "not a run directory"),
@@ -178,6 +182,23 @@ def test_input_that_is_not_utf8_is_named_with_its_byte(folder, capsys, monkeypat
     monkeypatch.setattr(sys, "stdin", open_bytes(tmp_path, b"the cat\nthe \xff\n"))
     status, _, err = spoken(["embed", "run"], capsys)
     assert status == 2 and "line 2: byte 12 (0xff) is not UTF-8" in err
+
+
+def test_diagnose_prints_each_figure_with_its_meaning(folder, capsys, monkeypatch):
+    asked = []
+
+    def measured(model, params, batch, under, rows):
+        asked.append((under("direct").body.flow.config.adjoint, model.body.flow.config.steps, rows))
+        yield Figure("return replay", 0.25, "what it is")
+        yield Figure("return backsolve", float("nan"), "needs adaptive steps")
+
+    monkeypatch.setattr(runs, "diagnose", measured)
+    status, out, _ = spoken(["diagnose", "run", "--steps", "3", "--rows", "2"], capsys)
+    assert status == 0 and asked == [("direct", 3, 2)]
+    assert [re.split(" {2,}", line) for line in out.splitlines()] == [
+        ["return replay", "0.25", "what it is"],
+        ["return backsolve", "-", "needs adaptive steps"],
+    ]
 
 
 def test_evaluate_publish_and_data(folder, capsys):

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from odeembed import runs
 from odeembed.data.sources import TextFiles
 from odeembed.data.text import TextData
-from odeembed.errors import ConfigError, MissingFileError, RunError
+from odeembed.errors import ConfigError, DataError, MissingFileError, RunError
 from odeembed.evaluate.neighbor_pairs import NeighborPairs
 from odeembed.experiment import Experiment, fingerprint
 from odeembed.models.encoders import JumpFlow
@@ -105,6 +106,19 @@ def test_a_model_without_an_equation_has_no_solver_settings(trained):
     discrete = dataclasses.replace(run, model=run.model.clone(body=Transformer()))
     with pytest.raises(ConfigError, match="solves no equation"):
         discrete.with_solver(steps=2)
+
+
+def test_a_diagnosis_measures_the_run_s_own_sentences_under_every_gradient_method(trained):
+    run = Run.open(trained)
+    found = {figure.name: figure for figure in run.diagnose(rows=2)}
+    assert {"body.flow.forward lipschitz", "return replay", "gradient direct", "failed"} <= set(found)
+    assert found["gradient direct"].value < 1e-5 and "of 2 sentences" in found["failed"].meaning
+    discrete = run.model.clone(body=Jump(flow=JumpFlow(hidden=8, field=None)))
+    with pytest.raises(RunError, match="solves no equation"):
+        next(dataclasses.replace(run, model=discrete).diagnose())
+    run.__dict__["dataset"] = SimpleNamespace(evaluation=lambda split: iter(()))
+    with pytest.raises(DataError, match="test split"):
+        run.diagnose()
 
 
 def test_another_experiment_in_the_directory_is_refused_by_its_differences(trained, text):

@@ -65,6 +65,19 @@ class AttentionField(nn.Module):
         hidden = nn.gelu(nn.Dense(round(self.expansion * d), name="expand")(x))
         return nn.Dense(d, name="out")(attended) + nn.Dense(d, name="contract")(hidden)
 
+    def lipschitz(self, radius: float = 1.0) -> float:
+        """math.inf: no bound is claimed.
+
+        Dot-product attention by itself has none, since its scores are products of two states. Behind a layer norm the
+        states it sees are bounded, but the norm's own slope is bounded by nothing but 1 / sqrt(epsilon) = 1000 where
+        all entries of a position agree, and the rest grows with the length of the sentence: a number so far above any
+        slope met that it would say nothing.
+
+        References:
+          Kim et al. 2021, The Lipschitz Constant of Self-Attention.
+        """
+        return math.inf
+
 
 def distance_bias(
     times: Float[Array, "b l"], before: Float[Array, " heads"], after: Float[Array, " heads"]

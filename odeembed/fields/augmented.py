@@ -35,3 +35,11 @@ class Augmented(nn.Module):
     def drop(self, y: Float[Array, "*b da"]) -> Float[Array, "*b d"]:
         """The state without its extra coordinates."""
         return y[..., : -self.extra] if self.extra else y
+
+    def lipschitz(self, radius: float = 1.0) -> Float[Array, ""] | float:
+        """An upper bound of the Lipschitz constant in [y, a]: that of the field it holds."""
+        return self.field.lipschitz(radius)
+
+    def bound(self, radius: float = 1.0) -> Float[Array, " da"] | float:
+        """Upper bounds of the derivative's coordinates: those of the field it holds."""
+        return self.field.bound(radius)

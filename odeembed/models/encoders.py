@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from odeembed.fields.gru import GRUField
 from odeembed.solve.config import SolveConfig
-from odeembed.solve.neural_ode import pure
+from odeembed.solve.neural_ode import Path, pure
 from odeembed.solve.solve import Jumps, solve
 
 
@@ -90,7 +90,7 @@ class JumpFlow(nn.Module):
         fields = (
             ()
             if self.field is None
-            else tuple(self.field.clone(parent=self, name=f"field_{d}") for d in self.directions)
+            else tuple(self.field.copy(parent=self, name=f"field_{d}") for d in self.directions)
         )
         h0 = tuple(
             jnp.broadcast_to(
@@ -122,6 +122,11 @@ class JumpFlow(nn.Module):
             jnp.where(o(observed)[..., None], a, h)
             for o, a, h in zip(orient, after, solution.ys, strict=True)
         )
+        if self.is_mutable_collection("intermediates"):
+            each = zip(self.directions, fields, flow_variables, after, ts, orient, strict=False)
+            for d, field, variables, h, t, o in each:
+                legs = _between_jumps(field.unbind()[0], self.config, variables, h, t, o(mask))
+                self.sow("intermediates", d, legs)
         return Flow(
             tuple(o(h) for o, h in zip(orient, solution.ys, strict=True)),
             tuple(o(h) for o, h in zip(orient, after, strict=True)),
@@ -140,6 +145,14 @@ def _side_by_side(modules):
         )
 
     return f, tuple(variables for _, variables in taken)
+
+
+def _between_jumps(field, config, variables, after, t, mask):
+    """The ways from each jump to the next as paths of their own, [b * (n - 1), 2] times."""
+    real = mask[:, :-1] & mask[:, 1:]
+    ends = jnp.stack([t[:, :-1], t[:, 1:]], axis=-1).reshape(-1, 2)
+    y0 = after[:, :-1].reshape(-1, after.shape[-1])
+    return Path(field, config, variables, y0, ends, jnp.repeat(real.reshape(-1, 1), 2, axis=1))
 
 
 def _reversed(x):

@@ -218,7 +218,7 @@ class Transformer(nn.Module):
         """States at the token times, or at those of `query`."""
         y, context = _positions(self, embedded, times, visible, mask, query)
         blocks = [
-            self.field.clone(parent=self, name=f"block_{i}") for i in range(1 if self.tied else self.layers)
+            self.field.copy(parent=self, name=f"block_{i}") for i in range(1 if self.tied else self.layers)
         ]
         for i in range(self.layers):
             y = y + blocks[i % len(blocks)](jnp.float32(i), y, context)

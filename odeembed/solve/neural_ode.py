@@ -1,11 +1,14 @@
 """NeuralODE: the one bridge from a linen field to `solve`."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
+import jax
 from jaxtyping import Array, Bool, Float
 
+from odeembed.fields.lipschitz import with_scales
 from odeembed.solve.config import Solution, SolveConfig
 from odeembed.solve.solve import solve
 
@@ -17,7 +20,33 @@ def pure(module: nn.Module) -> tuple[Callable[..., Any], Any]:
     parent first. The module must have been called once outside the solver, so that its parameters exist.
     """
     unbound, variables = module.unbind()
-    return (lambda variables, *args: unbound.apply(variables, *args)), variables
+    return (lambda variables, *args: unbound.apply(variables, *args)), with_scales(unbound, variables)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Path:
+    """A solve inside a model, without its jumps: what it takes to solve it again, or otherwise.
+
+    `NeuralODE` and `JumpFlow` sow theirs: `model.apply(variables, ..., mutable=["intermediates"])` hands them out.
+
+    Attributes:
+      field: the vector field, unbound.
+      config: how it was solved.
+      variables: of the field.
+      y0: pytree of [r, ...], states at the first times.
+      ts: float [r, n].
+      mask: bool [r, n], which of the times are real; None: all are.
+      context: what the field was given.
+    """
+
+    field: nn.Module = dataclasses.field(metadata={"static": True})
+    config: SolveConfig = dataclasses.field(metadata={"static": True})
+    variables: Any
+    y0: Any
+    ts: Any
+    mask: Any = None
+    context: Any = None
 
 
 class NeuralODE(nn.Module):
@@ -41,4 +70,7 @@ class NeuralODE(nn.Module):
         if self.is_initializing():
             self.field(ts[:, :1], y0, context)
         f, variables = pure(self.field)
+        if self.is_mutable_collection("intermediates"):
+            path = Path(self.field.unbind()[0], self.config, variables, y0, ts, mask, context)
+            self.sow("intermediates", "solve", path)
         return solve(lambda p, t, y, c: f(p, t, y, c), variables, y0, ts, self.config, context, mask=mask)

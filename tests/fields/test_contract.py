@@ -1,5 +1,7 @@
 """What every vector field keeps: shape, dtype, finite gradients, independence of rows, agreement of the gradients."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from odeembed.fields.attention import AttentionContext, AttentionField
 from odeembed.fields.augmented import Augmented
 from odeembed.fields.gated import Gated
 from odeembed.fields.gru import GRUField
+from odeembed.fields.lipschitz import Bounded
 from odeembed.fields.mlp import MLPField
 from odeembed.solve.config import SolveConfig
 from odeembed.solve.neural_ode import NeuralODE
@@ -20,6 +23,8 @@ FIELDS = [
     GRUField(),
     Gated(),
     Augmented(extra=3),
+    Bounded(GRUField(), constant=0.5),
+    Augmented(Bounded(Gated(), constant=2.0)),
     AttentionField(heads=2),
 ]
 D = 6
@@ -65,6 +70,29 @@ def test_a_row_alone_is_the_row_in_its_batch(field):
             rtol=1e-5,
             atol=1e-6,
         )
+
+
+@pytest.mark.parametrize("radius", [1.0, 2.5])
+@pytest.mark.parametrize("field", FIELDS, ids=repr)
+def test_no_jacobian_and_no_derivative_is_above_its_bound(field, radius):
+    y, context = state_and_context(field)
+    params = field.init(jax.random.key(0), column(field, 0.5), y, context)
+    bound = field.apply(params, radius, method="lipschitz")
+    if field.event_ndim == 2:
+        assert bound == math.inf  # a name for "none is known", and no number
+        return
+    noise = jax.random.normal(jax.random.key(1), (400, D))
+    points = radius * jnp.concatenate([jnp.tanh(noise), jnp.sign(noise[:200])])
+    for steepness in (0.3, 1.0, 4.0):  # gates half open, as initialised, and closed or open
+        steep = jax.tree.map(lambda x, s=steepness: s * x, params)
+        jacobian = jax.vmap(jax.jacfwd(lambda y, p=steep: field.apply(p, jnp.array([0.5]), y)))(points)
+        largest = np.linalg.norm(np.asarray(jacobian, np.float64), 2, axis=(1, 2)).max()
+        assert 0 < largest <= float(field.apply(steep, radius, method="lipschitz")) * (1 + 1e-5)  # rounding
+        size = jnp.abs(field.apply(steep, jnp.full((600, 1), 0.5), points)).max(axis=0)
+        assert bool((size <= field.apply(steep, radius, method="bound") * (1 + 1e-5)).all())
+    if isinstance(field, MLPField):
+        gradient = jax.grad(lambda p: field.apply(p, radius, method="lipschitz"))(params)
+        assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(gradient))
 
 
 @pytest.mark.slow

@@ -21,3 +21,18 @@ def test_the_field_points_inwards_at_the_edge_of_the_cube():
     params = GRUField().init(jax.random.key(2), 0.0, y)
     assert bool((GRUField().apply(params, 0.0, y) < 0).all())
     assert bool((GRUField().apply(params, 0.0, -y) > 0).all())
+
+
+def test_the_lipschitz_bound_is_at_most_twice_the_steepest_slope_that_can_be():
+    """In one dimension, over many weights and states of the cube, the slope comes within a factor 2 of the bound."""
+    weights = 8 * jax.random.normal(jax.random.key(0), (200_000, 6)) * jnp.array([0.2, 1, 1, 0.2, 1, 0.2])
+    states = jnp.tanh(2 * jax.random.normal(jax.random.key(1), (200_000,)))
+
+    def slope_over_bound(w, h):
+        gates = {"kernel": w[:2].reshape(1, 2), "bias": w[2:4]}
+        params = {"params": {"gates": gates, "candidate": {"kernel": w[4:5, None], "bias": w[5:]}}}
+        slope = jax.grad(lambda h: GRUField().apply(params, 0.0, h[None])[0])(h)
+        return jnp.abs(slope) / GRUField().apply(params, method="lipschitz")
+
+    ratio = float(jax.jit(jax.vmap(slope_over_bound))(weights, states).max())
+    assert 0.5 < ratio <= 1

@@ -1,5 +1,8 @@
+import math
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from odeembed.fields.mlp import MLPField
 
@@ -11,3 +14,29 @@ def test_time_matters_only_when_asked_for():
         params = field.init(jax.random.key(1), jnp.zeros((3, 1)), y)
         early, late = (field.apply(params, jnp.full((3, 1), t), y) for t in (0.0, 2.0))
         assert bool(jnp.any(early != late)) == time
+
+
+def test_the_lipschitz_bound_of_a_linear_field_is_its_constant():
+    y = jax.random.normal(jax.random.key(0), (3, 4))
+    for time in (False, True):
+        field = MLPField(hidden=(), time=time)
+        params = field.init(jax.random.key(1), jnp.zeros((3, 1)), y)
+        matrix = np.asarray(params["params"]["Dense_0"]["kernel"], np.float64)[:4]
+        bound = field.apply(params, method="lipschitz")
+        np.testing.assert_allclose(bound, np.linalg.svd(matrix)[1].max(), rtol=1e-6)
+    # d|W|_2 / dW = u v^T of the largest singular value.
+    field = MLPField(hidden=())
+    params = {"params": {"Dense_0": {"kernel": jnp.diag(jnp.array([1.0, -3.0])), "bias": jnp.zeros(2)}}}
+    gradient = jax.grad(lambda p: field.apply(p, method="lipschitz"))(params)["params"]["Dense_0"]["kernel"]
+    np.testing.assert_allclose(gradient, [[0, 0], [0, -1]], atol=1e-6)
+
+
+def test_where_time_can_carry_the_derivative_anywhere_there_is_no_bound_of_its_size():
+    y, t = jnp.ones((1, 4)), jnp.zeros((1, 1))
+    for field, known in (
+        (MLPField(time=True), True),
+        (MLPField(time=True, activation="softplus"), False),
+        (MLPField(hidden=(), time=True), False),
+    ):
+        bound = field.apply(field.init(jax.random.key(0), t, y), method="bound")
+        assert isinstance(bound, float) != known and (known or bound == math.inf)

@@ -1,7 +1,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from odeembed.fields.gated import Gated
+from odeembed.fields.gru import GRUField
+from odeembed.fields.lipschitz import Bounded
 from odeembed.models.encoders import GRUJump, JumpFlow
 from odeembed.solve.config import SolveConfig
 
@@ -64,3 +68,18 @@ def test_adaptive_and_fixed_steps_meet():
         for a, b in zip(adaptive.before, fine.before, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-4)
         assert not adaptive.failed.any()
+
+
+@pytest.mark.parametrize("field", [Gated(), Bounded(Gated(GRUField()), constant=0.5)], ids=repr)
+def test_a_field_that_holds_a_field_has_weights_of_its_own_in_each_direction(field):
+    x = jax.random.normal(jax.random.key(0), (2, 3, 4))
+    times, on = jnp.broadcast_to(jnp.arange(3.0), (2, 3)), jnp.ones((2, 3), bool)
+    flow = JumpFlow(4, field)
+    params = flow.init(jax.random.key(1), x, times, on, on)
+
+    def loss(params):
+        return sum(jnp.sum(states**2) for states in flow.apply(params, x, times, on, on).before)
+
+    gradient = jax.grad(loss)(params)["params"]
+    for direction in flow.directions:
+        assert all(bool(jnp.any(g != 0)) for g in jax.tree.leaves(gradient[f"field_{direction}"]))
