@@ -130,9 +130,8 @@ def test_the_ways_between_jumps_are_those_of_the_flow():
     )
     np.testing.assert_array_equal(moving(backward, 3).ts, [[-3, -2], [-5, -4], [-1, 0]])
     embedded = params["embedding"]["embedding"][batch.values] * 2.0
-    flow = JumpFlow(4).apply(
-        {"params": params["body"]["flow"]}, embedded, batch.times, batch.mask, batch.mask
-    )
+    times, mask = jnp.asarray(batch.times), jnp.asarray(batch.mask)
+    flow = JumpFlow(4).apply({"params": params["body"]["flow"]}, embedded, times, mask, mask)
     ends = solve(forward.field.apply, forward.variables, forward.y0, forward.ts, forward.config).ys[:, 1]
     np.testing.assert_allclose(ends.reshape(2, 5, 4)[1], flow.before[0][1, 1:], rtol=1e-5, atol=1e-6)
 
