@@ -38,7 +38,7 @@ short = replace(
     scores=(),
 )
 penalties = {
-    f"{name}{weight:g}": Penalty(**{name: weight})
+    f"{name}{weight:g}": replace(Penalty(), **{name: weight})
     for name in ("kinetic", "jacobian", "taylor")
     for weight in (0.1, 1.0)
 }

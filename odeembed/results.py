@@ -73,8 +73,11 @@ def evaluations(root: Path | str = ".") -> dict[str, dict[str, list[tuple[float,
     runs = [rows for rows in _read(Path(root))[0].values() if _is_adaptive(rows[0])]
     for rows in sorted(runs, key=lambda rows: _regulariser(rows[0])[1]):
         kind, weight = _regulariser(rows[0])
-        both = [_average([_value(row, key) for row in rows]) for key in ("solver/evaluations", "perplexity")]
-        curves.setdefault(_corpus(rows[0]), {}).setdefault(kind, []).append((weight, *both))
+        evaluated, perplexity = (
+            _average([_value(row, key) for row in rows]) for key in ("solver/evaluations", "perplexity")
+        )
+        points = curves.setdefault(_corpus(rows[0]), {}).setdefault(kind, [])
+        points.append((weight, evaluated, perplexity))
     return {
         corpus: {kind: ([] if kind == "none" else kinds.get("none", [])) + kinds[kind] for kind in kinds}
         for corpus, kinds in curves.items()

@@ -19,9 +19,9 @@ def evaluations_curve(kinds: Mapping[str, Sequence[tuple[float, float, float]]])
     for number, (kind, points) in enumerate(regularised.items()):
         weights, evaluations, perplexities = np.array(points, np.float64).T
         ax.plot(evaluations, perplexities, label=kind, marker="o", markersize=4, **style(number))
-        for weight, *place in zip(weights, evaluations, perplexities, strict=True):
+        for weight, x, y in zip(weights, evaluations, perplexities, strict=True):
             if weight:
-                ax.annotate(f"{weight:g}", place, xytext=(4, 4), textcoords="offset points", fontsize=8)
+                ax.annotate(f"{weight:g}", (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
     for _, *place in kinds.get("none", []):
         ax.plot(*place, label="none", marker="s", color="black", linestyle="none")
     ax.set(xlabel="evaluations of the field a sentence", ylabel="held-out perplexity")

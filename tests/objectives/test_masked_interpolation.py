@@ -114,7 +114,10 @@ def test_the_penalty_is_a_mean_over_targets_whatever_the_batch(params, targets):
     np.testing.assert_allclose(once["loss"].total, plain["loss"].total + once["penalty"].total, rtol=1e-5)
     assert once["penalty"].count == once["loss"].count == plain["loss"].count
     model = penalised(kinetic=1.0, jacobian=1.0)
-    halves = [run(model, jax.tree.map(lambda x, rows=rows: x[rows], batch)) for rows in ([0, 2], [1, 3])]
+    halves = [
+        run(model, jax.tree.map(lambda x, rows=rows: x[rows], batch))
+        for rows in (jnp.array([0, 2]), jnp.array([1, 3]))
+    ]
     np.testing.assert_allclose(mean.merge(*halves)["penalty"].total, once["penalty"].total, rtol=1e-5)
     dead = run(model, batch._replace(index=jnp.array([0, -1, 2, -1])))
     np.testing.assert_allclose(dead["penalty"].total, halves[0]["penalty"].total, rtol=1e-5)
@@ -195,6 +198,7 @@ class Dice(Clock):
     """A stand-in whose penalty is a throw of each sentence's key."""
 
     def __call__(self, batch, visible=None, query=None, keys=None):
+        assert keys is not None
         thrown = jax.vmap(jax.random.uniform)(keys)
         return super().__call__(batch)._replace(penalty=thrown)
 
