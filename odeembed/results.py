@@ -8,7 +8,7 @@ import math
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
 
     For each corpus: interpolation-, gaps-, shifts-, words- (vectors as they are), readings- (every reading tried),
     differences- and all-differences- (likewise), analogies- and sentences-<corpus>. Runs that differ by their seed
-    alone share a row: the mean, with half the distance between the largest and the smallest after a ±. Of the solvers:
+    alone share a row: the mean, with half the distance between the largest and the smallest after a ±. The runs of
+    <corpus>_adaptive, which are shorter, stand in evaluations-<corpus> and in no other. Of the solvers:
     solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances and precision. Of the
     gradient methods: adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances.
 
@@ -45,6 +46,7 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     found: dict[str, str] = {}
     for corpus in sorted({_corpus(rows[0]) for rows in [*runs.values(), *baselines.values()]}):
         ours = {name: rows for name, rows in runs.items() if _corpus(rows[0]) == corpus}
+        adaptive = {name: ours.pop(name) for name in list(ours) if _is_adaptive(ours[name][0])}
         theirs = {name: rows for name, rows in baselines.items() if _corpus(rows[0]) == corpus}
         compared = [row for row in comparisons if _corpus(row) == corpus]
         drawn = {
@@ -57,6 +59,7 @@ def tables(root: Path | str = ".") -> dict[str, str]:
             "all-differences": _differences(compared, lambda reading: True),
             "analogies": _scores(ours, "analogy", "asked"),
             "sentences": _scores(ours, "sts", "pairs"),
+            "evaluations": _evaluations(adaptive),
         }
         found |= {f"{name}-{corpus}": table for name, table in drawn.items() if table}
     found |= {f"solvers-{result['workload'].lower()}": _solver_variants(result) for result in solvers}
@@ -68,6 +71,26 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     for result in measured["adjoints"]:
         found |= adjoint_tables(result)
     return found
+
+
+def evaluations(root: Path | str = ".") -> dict[str, dict[str, list[tuple[float, float, float]]]]:
+    """The curve of each corpus: for each kind of regulariser its weight, evaluations a sentence and perplexity.
+
+    Points are in order of weight, means over seeds; the unregularised run is the first of each, with weight 0.
+    """
+    curves: dict[str, dict[str, list[tuple[float, float, float]]]] = {}
+    runs = [rows for rows in _read(Path(root))[0].values() if _is_adaptive(rows[0])]
+    for rows in sorted(runs, key=lambda rows: _regulariser(rows[0])[1]):
+        kind, weight = _regulariser(rows[0])
+        evaluated, perplexity = (
+            _average([_value(row, key) for row in rows]) for key in ("solver/evaluations", "perplexity")
+        )
+        points = curves.setdefault(_corpus(rows[0]), {}).setdefault(kind, [])
+        points.append((weight, evaluated, perplexity))
+    return {
+        corpus: {kind: ([] if kind == "none" else kinds.get("none", [])) + kinds[kind] for kind in kinds}
+        for corpus, kinds in curves.items()
+    }
 
 
 def update(path: Path | str, root: Path | str = ".") -> bool:
@@ -171,6 +194,43 @@ def _interpolation(runs: Mapping[str, Sequence[Result]]) -> str:
                 len(seeds),
             ]
         )
+    return _markdown(header, rows)
+
+
+def _is_adaptive(result: Result) -> bool:
+    return result["config"].endswith("_adaptive")
+
+
+def _regulariser(result: Result) -> tuple[str, float]:
+    """What an experiment adds to make steps fewer, and how much of it."""
+    for node in _nodes(result["experiment"]):
+        if node.get("type", "").endswith(":Penalty"):
+            for name in ("kinetic", "jacobian", "taylor"):
+                if node[name]:
+                    return name, node[name]
+        if node.get("jitter"):
+            return "random times", node["jitter"]
+    return "none", 0.0
+
+
+def _nodes(tree: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(tree, Mapping):
+        yield tree
+    for child in tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list) else ():
+        yield from _nodes(child)
+
+
+def _evaluations(runs: Mapping[str, Sequence[Result]]) -> str:
+    header = "regulariser | weight | steps | evaluations a sentence | rejected steps | perplexity | wall time | seeds"
+    rows = []
+    for seeds in sorted(runs.values(), key=lambda seeds: _regulariser(seeds[0])):
+        kind, weight = _regulariser(seeds[0])
+        numbers = [
+            _mean([_value(row, key) for row in seeds], 1)
+            for key in ("solver/evaluations", "solver/rejected", "perplexity")
+        ]
+        minutes = _mean([row["seconds"] / 60 for row in seeds], 0, spread=False)
+        rows.append([kind, f"{weight:g}", f"{seeds[0]['steps']:,}", *numbers, f"{minutes} min", len(seeds)])
     return _markdown(header, rows)
 
 
@@ -415,6 +475,11 @@ def _value(result: Result, key: str) -> float | int | None:
     return result["metrics"].get(key)
 
 
+def _average(values: Sequence[float | int | None]) -> float:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else math.nan
+
+
 def _mean(values: Sequence[float | int | None], digits: int, spread: bool = True) -> str:
     known = [value for value in values if value is not None]
     if not known:
@@ -445,11 +510,24 @@ def _markdown(header: str, rows: Sequence[Sequence[Any]]) -> str:
 
 
 def main(paths: Sequence[str]) -> int:
-    """Fills the tables of the files named, by default README.md and docs/*.md."""
+    """Fills the tables of the files named, by default README.md and docs/*.md, and then draws docs/evaluations-*."""
     files = [Path(path) for path in paths] or [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
     for file in files:
         print(f"{file}: {'updated' if update(file) else 'up to date'}")
+    if not paths:
+        _draw(evaluations())
     return 0
+
+
+def _draw(curves: Mapping[str, Mapping[str, Sequence[tuple[float, float, float]]]]) -> None:
+    for corpus, kinds in curves.items():
+        from odeembed.plots.evaluations import (
+            evaluations_curve,
+        )  # matplotlib: a second that the tables need not wait
+        from odeembed.plots.figure import save
+
+        text = f"Evaluations a sentence against held-out perplexity on {corpus}, by regulariser and weight."
+        print(save(evaluations_curve(kinds), Path("docs") / f"evaluations-{corpus}.png", text))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from odeembed.errors import DataError
-from odeembed.results import check, tables, update
+from odeembed.results import check, evaluations, tables, update
 
 
 def make_run(folder, config, seed, **changes):
@@ -133,6 +133,59 @@ def test_gradient_methods_have_a_table_by_steps_and_one_by_tolerance(tmp_path):
     assert (header[0], first[0], first[-1]) == ("rtol", "1e-04", "–")
     assert found["adjoints-advice"] == "take replay.\n"
     assert cells(found["adjoints-circumstances"])[2][-1] == "0123456789"
+
+
+def adaptive(folder, size, evaluations, jitter=0.0, **weights):
+    penalty = {
+        "type": "odeembed.solve.config:Penalty",
+        "kinetic": 0.0,
+        "jacobian": 0.0,
+        "taylor": 0.0,
+    } | weights
+    tree = {"model": [{"penalty": penalty if weights else None}], "objective": {"jitter": jitter}}
+    metrics = {
+        "nll": 4.0,
+        "perplexity": evaluations / 2,
+        "solver/evaluations": evaluations,
+        "solver/rejected": 1.5,
+    }
+    for seed in (0, 1):
+        make_run(
+            folder,
+            "wiki_adaptive",
+            seed,
+            fingerprint=size,
+            size=size,
+            experiment=tree,
+            metrics=metrics,
+            steps=300,
+        )
+        file = folder / "results" / f"wiki_adaptive-full-seed{seed}.json"
+        file.rename(folder / "results" / f"wiki_adaptive-{size}-seed{seed}.json")
+
+
+def test_adaptive_runs_have_a_table_of_their_own_and_are_a_curve(checkout):
+    before = tables(checkout)
+    adaptive(checkout, "small", 100.0)
+    adaptive(checkout, "small-b", 60.0, kinetic=1.0)
+    adaptive(checkout, "small-a", 80.0, kinetic=0.1)
+    adaptive(checkout, "small-jitter", 90.0, jitter=0.4)
+    after = tables(checkout)
+    assert cells(after.pop("evaluations-wiki"))[2:] == [
+        [kind, weight, "300", count, "1.5 ± 0.0", perplexity, "20 min", "2"]
+        for kind, weight, count, perplexity in (
+            ("kinetic", "0.1", "80.0 ± 0.0", "40.0 ± 0.0"),
+            ("kinetic", "1", "60.0 ± 0.0", "30.0 ± 0.0"),
+            ("none", "0", "100.0 ± 0.0", "50.0 ± 0.0"),
+            ("random times", "0.4", "90.0 ± 0.0", "45.0 ± 0.0"),
+        )
+    ]
+    assert after == before
+    assert evaluations(checkout)["wiki"] == {
+        "none": [(0.0, 100.0, 50.0)],
+        "kinetic": [(0.0, 100.0, 50.0), (0.1, 80.0, 40.0), (1.0, 60.0, 30.0)],
+        "random times": [(0.0, 100.0, 50.0), (0.4, 90.0, 45.0)],
+    }
 
 
 def test_a_file_is_filled_and_then_found_right(checkout):

@@ -4,11 +4,12 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Key
 
 from odeembed.fields.gru import GRUField
 from odeembed.solve.config import SolveConfig
 from odeembed.solve.neural_ode import Path, pure
+from odeembed.solve.penalty import signs
 from odeembed.solve.solve import Jumps, solve
 
 
@@ -41,12 +42,14 @@ class Flow(NamedTuple):
       after: float [b, n, h], the state just after it.
       stats: counts a row, of all directions together.
       failed: bool [b].
+      penalty: float [b], of all directions together; None without a penalty.
     """
 
     before: tuple[Any, ...]
     after: tuple[Any, ...]
     stats: dict[str, Any]
     failed: Any
+    penalty: Any = None
 
 
 class JumpFlow(nn.Module):
@@ -76,8 +79,16 @@ class JumpFlow(nn.Module):
         times: Float[Array, "b n"],
         observed: Bool[Array, "b n"],
         mask: Bool[Array, "b n"],
+        keys: Key[Array, " b"] | None = None,
     ) -> Flow:
-        """Args: inputs x_i seen at times t_i; observed, where the state jumps; mask, which times are real."""
+        """The states at all times.
+
+        Args:
+          inputs: x_i, seen at the times t_i.
+          observed: where the state jumps.
+          mask: which times are real.
+          keys: of the penalty's noise, one a row; None: the same noise for all, always.
+        """
         b = inputs.shape[0]
         flip = [direction == "backward" for direction in self.directions]
         orient = [_reversed if backward else _as_is for backward in flip]
@@ -115,6 +126,7 @@ class JumpFlow(nn.Module):
             jumps=Jumps(
                 lambda p, t, h, x: jump(p["jump"], t, h, x), x, tuple(o(observed) & o(mask) for o in orient)
             ),
+            noise=signs(keys, h0),
         )
         times_as_columns = tuple(t[..., None] for t in ts)
         after = jump(jump_variables, times_as_columns, solution.ys, x)
@@ -132,6 +144,7 @@ class JumpFlow(nn.Module):
             tuple(o(h) for o, h in zip(orient, after, strict=True)),
             solution.stats,
             solution.failed,
+            solution.penalty,
         )
 
 

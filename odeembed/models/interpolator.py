@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from odeembed.batch import Batch
 from odeembed.fields.attention import AttentionContext, AttentionField
@@ -16,6 +16,7 @@ from odeembed.models.encoders import JumpFlow
 from odeembed.precision import einsum, operands
 from odeembed.solve.config import SolveConfig
 from odeembed.solve.neural_ode import NeuralODE
+from odeembed.solve.penalty import signs
 
 
 class Hidden(NamedTuple):
@@ -26,20 +27,23 @@ class Hidden(NamedTuple):
       contextual: float [b, l, h], what the sentence says at each token, the token itself included.
       stats: solver counts a row; empty for a discrete model.
       failed: bool [b], rows whose solve failed.
+      penalty: float [b], the penalty of a sentence's paths, a token; None without one.
     """
 
     states: Any
     contextual: Any
     stats: dict[str, Any]
     failed: Any
+    penalty: Any = None
 
 
 class Interpolation(NamedTuple):
-    """Read-outs [b, n, e] in the space of the embeddings, with the solver's counts and failures a row."""
+    """Read-outs [b, n, e] in the space of the embeddings, with the solver's counts, failures and penalty a row."""
 
     states: Any
     stats: dict[str, Any]
     failed: Any
+    penalty: Any = None
 
 
 class Jump(nn.Module):
@@ -69,15 +73,16 @@ class Jump(nn.Module):
         visible: Bool[Array, "b l"],
         mask: Bool[Array, "b l"],
         query: Float[Array, "b n"] | None = None,
+        keys: Key[Array, " b"] | None = None,
     ) -> Hidden:
-        """States at the token times, or at those of `query`."""
+        """States at the token times, or at those of `query`; keys of the penalty's noise, one a sentence."""
         observed = visible & mask
         if self.mask_input:
             embedded, observed = _with_mask_vector(self, embedded, visible), mask
         if query is None:
-            flow = self.flow(embedded, times, observed, mask)
+            flow = self.flow(embedded, times, observed, mask, keys)
             before, after = _joined(flow.before), _joined(flow.after)
-            return Hidden(before, after, flow.stats, flow.failed)
+            return Hidden(before, after, flow.stats, flow.failed, _a_token(mask, flow.penalty))
         # A query is a time without an event. At a token's own time it must come before the token's jump in either
         # direction, so it stands in the path twice: before the token for the forward flow, after it for the backward.
         n, length = query.shape[1], times.shape[1]
@@ -89,6 +94,7 @@ class Jump(nn.Module):
             merged,
             jnp.take_along_axis(jnp.concatenate([no_event, observed, no_event], axis=1), order, axis=1),
             jnp.take_along_axis(jnp.concatenate([real, mask, real], axis=1), order, axis=1),
+            keys,
         )
         place = jnp.argsort(order, axis=1)
         asked = {"forward": place[:, :n], "backward": place[:, n + length :]}
@@ -97,7 +103,7 @@ class Jump(nn.Module):
             for states, direction in zip(flow.before, self.flow.directions, strict=True)
         )
         after = jnp.take_along_axis(_joined(flow.after), place[:, n : n + length, None], axis=1)
-        return Hidden(_joined(before), after, flow.stats, flow.failed)
+        return Hidden(_joined(before), after, flow.stats, flow.failed, _a_token(mask, flow.penalty))
 
 
 class Latent(nn.Module):
@@ -127,9 +133,10 @@ class Latent(nn.Module):
         visible: Bool[Array, "b l"],
         mask: Bool[Array, "b l"],
         query: Float[Array, "b n"] | None = None,
+        keys: Key[Array, " b"] | None = None,
     ) -> Hidden:
-        """States at the token times, or at those of `query`."""
-        flow = self.encoder(embedded, times, visible & mask, mask)
+        """States at the token times, or at those of `query`; keys of the penalty's noise, one a sentence."""
+        flow = self.encoder(embedded, times, visible & mask, mask, keys)
         z0 = nn.Dense(self.latent, name="start")(flow.after[0][:, 0])
         ts, real, order, n = times, mask, None, 0
         if query is not None:
@@ -142,14 +149,16 @@ class Latent(nn.Module):
             z0,
             jnp.concatenate([begin, ts], axis=1),
             mask=jnp.concatenate([real.any(1, keepdims=True), real], axis=1),
+            noise=signs(keys, z0),
         )
         ys = path.ys[:, 1:]
         stats = {key: path.stats[key] + count for key, count in flow.stats.items()}
         failed = path.failed | flow.failed
+        penalty = _a_token(mask, path.penalty, flow.penalty)
         if order is None:
-            return Hidden(ys, ys, stats, failed)
+            return Hidden(ys, ys, stats, failed, penalty)
         ys = jnp.take_along_axis(ys, jnp.argsort(order, axis=1)[..., None], axis=1)
-        return Hidden(ys[:, :n], ys[:, n:], stats, failed)
+        return Hidden(ys[:, :n], ys[:, n:], stats, failed, penalty)
 
 
 class Depth(nn.Module):
@@ -179,13 +188,16 @@ class Depth(nn.Module):
         visible: Bool[Array, "b l"],
         mask: Bool[Array, "b l"],
         query: Float[Array, "b n"] | None = None,
+        keys: Key[Array, " b"] | None = None,
     ) -> Hidden:
-        """States at the token times, or at those of `query`."""
+        """States at the token times, or at those of `query`; keys of the penalty's noise, one a sentence."""
         y0, context = _positions(self, embedded, times, visible, mask, query)
         ts = jnp.broadcast_to(jnp.array([0.0, self.depth]), (y0.shape[0], 2))
-        solution = NeuralODE(self.field, self.config, name="block")(y0, ts, context)
+        # One path for the whole sentence: the mean over the real tokens' entries is what it costs a token.
+        noise = signs(keys, y0) * context.keys[..., None]
+        solution = NeuralODE(self.field, self.config, name="block")(y0, ts, context, noise=noise)
         states = nn.LayerNorm(name="norm")(solution.ys[:, -1])
-        return _read(states, embedded.shape[1], query, solution.stats, solution.failed)
+        return _read(states, embedded.shape[1], query, solution.stats, solution.failed, solution.penalty)
 
 
 class Transformer(nn.Module):
@@ -214,8 +226,9 @@ class Transformer(nn.Module):
         visible: Bool[Array, "b l"],
         mask: Bool[Array, "b l"],
         query: Float[Array, "b n"] | None = None,
+        keys: Key[Array, " b"] | None = None,
     ) -> Hidden:
-        """States at the token times, or at those of `query`."""
+        """States at the token times, or at those of `query`; keys are not looked at."""
         y, context = _positions(self, embedded, times, visible, mask, query)
         blocks = [
             self.field.copy(parent=self, name=f"block_{i}") for i in range(1 if self.tied else self.layers)
@@ -258,12 +271,17 @@ class MaskedInterpolator(nn.Module):
         batch: Batch,
         visible: Bool[Array | np.ndarray, "b l"] | None = None,
         query: Float[Array | np.ndarray, "b n"] | None = None,
+        keys: Key[Array, " b"] | None = None,
     ) -> Interpolation:
-        """Read-outs at the token times or those of `query`; tokens where `visible` is false are not seen."""
+        """Read-outs at the token times or those of `query`; tokens where `visible` is false are not seen.
+
+        Args:
+          keys: of the noise in a penalty on the paths, one a sentence; None: the same noise for all, always.
+        """
         if self.is_initializing():
             self._output_table()  # so that its parameters exist
-        hidden = self._hidden(batch, visible, query)
-        return Interpolation(self.read_out(hidden.states), hidden.stats, hidden.failed)
+        hidden = self._hidden(batch, visible, query, keys)
+        return Interpolation(self.read_out(hidden.states), hidden.stats, hidden.failed, hidden.penalty)
 
     def contextual(self, batch: Batch) -> Float[Array, "b l h"]:
         """States of the body that contain the token itself, all real tokens visible."""
@@ -285,17 +303,23 @@ class MaskedInterpolator(nn.Module):
     def _output_table(self):
         return (self.embedding if self.tied else self.output).embedding
 
-    def _hidden(self, batch, visible, query):
+    def _hidden(self, batch, visible, query, keys=None):
         batch, visible, query = jax.tree.map(jnp.asarray, (batch, visible, query))
         visible = batch.mask if visible is None else visible & batch.mask
         embedded = self.embedding(batch.values) * self.embed_dim**0.5
         # A hidden token's own vector must reach nothing, whatever the body does with it.
         embedded = jnp.where(visible[..., None], embedded, 0.0)
-        return self.body(embedded, batch.times, visible, batch.mask, query)
+        return self.body(embedded, batch.times, visible, batch.mask, query, keys)
 
 
 def _joined(directions):
     return jnp.concatenate(directions, axis=-1)
+
+
+def _a_token(mask, *penalties):
+    """The sum of the penalties [b] by the number of tokens; None when there is none."""
+    known = [penalty for penalty in penalties if penalty is not None]
+    return sum(known) / jnp.maximum(mask.sum(axis=1), 1) if known else None
 
 
 def _merged(*times):
@@ -327,5 +351,5 @@ def _positions(module, embedded, times, visible, mask, query):
     return x, AttentionContext(times, mask)
 
 
-def _read(states, length, query, stats, failed):
-    return Hidden(states if query is None else states[:, length:], states[:, :length], stats, failed)
+def _read(states, length, query, stats, failed, penalty=None):
+    return Hidden(states if query is None else states[:, length:], states[:, :length], stats, failed, penalty)

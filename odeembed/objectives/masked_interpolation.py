@@ -12,6 +12,8 @@ from odeembed.batch import Batch
 from odeembed.errors import ConfigError
 from odeembed.mean import Mean
 
+_NOISE, _JITTER = 2, 3  # what a sentence's key is folded with; masking takes 0 and 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Masking:
@@ -95,8 +97,12 @@ class MaskedInterpolation:
       jitter: while training, every token's time is moved by a uniform random number in (-jitter, jitter), in tokens;
         below 0.5, so that their order stays.
 
+    Raises:
+      ConfigError: a jitter outside its range.
+
     References:
-      Devlin et al. 2019, section 3.1, for the task; Jean et al. 2015, eq. (10), for the sampled softmax.
+      Devlin et al. 2019, section 3.1, for the task; Jean et al. 2015, eq. (10), for the sampled softmax; Ghosh et al.
+      2020, STEER, for random times, which here are the ends of all intervals and not of one.
     """
 
     masking: Masking = Masking()
@@ -106,6 +112,12 @@ class MaskedInterpolation:
     gaps: int = 8
     shifts: tuple[float, ...] = ()
     jitter: float = 0.0
+
+    def __post_init__(self):
+        if not 0 <= self.jitter < 0.5:
+            raise ConfigError(
+                f"jitter must be at least 0 and below 0.5, so that tokens keep their order; got {self.jitter}."
+            )
 
     def init(self, model: Any, key: PRNGKeyArray, batch: Batch) -> Any:
         """Parameters of the model, from the shapes of a batch.
@@ -123,10 +135,17 @@ class MaskedInterpolation:
     def __call__(
         self, model: Any, params: Any, batch: Batch, key: PRNGKeyArray, step: Any
     ) -> dict[str, Mean]:
-        """Training loss and accuracy; the softmax is sampled when `negatives` says so."""
+        """Training loss, and how the solver fared; the softmax is sampled when `negatives` says so.
+
+        A penalty on the paths is part of the loss: to the nll of each token is added what its sentence's paths cost a
+        token, and "penalty" is the mean of that.
+        """
         key = jax.random.fold_in(key, step)
         visible = batch.mask & ~_hide(self.masking, key, batch)
-        out = model.apply({"params": params}, batch, visible)
+        keys = _keys(key, batch)
+        if self.jitter:
+            batch = batch._replace(times=batch.times + self._shifts(keys, batch.times))
+        out = model.apply({"params": params}, batch, visible, keys=_derived(keys, _NOISE))
         if self.targets == "all":
             states, targets, weight = out.states, batch.values, batch.mask
         else:
@@ -137,8 +156,11 @@ class MaskedInterpolation:
         else:
             logits = model.apply({"params": params}, states, method="logits")
             nll = -jnp.take_along_axis(jax.nn.log_softmax(logits), targets[..., None], axis=-1)[..., 0]
-        loss = _mean(nll, weight)
-        return {"loss": loss, **_solver_means(out, batch)}
+        loss, solver = _mean(nll, weight), _solver_means(out, batch)
+        if out.penalty is None:
+            return {"loss": loss, **solver}
+        penalty = _mean(jnp.broadcast_to(out.penalty[:, None], weight.shape), weight)
+        return {"loss": Mean(loss.total + penalty.total, loss.count), "penalty": penalty, **solver}
 
     def evaluate(self, model: Any, params: Any, batch: Batch, key: PRNGKeyArray) -> dict[str, Mean]:
         """Held-out nll, accuracy and top-10 accuracy of the hidden tokens, overall and by length of their gap."""
@@ -162,6 +184,11 @@ class MaskedInterpolation:
             means[f"nll/gap{g}"] = _mean(nll, weight & (gap == g))
             means[f"accuracy/gap{g}"] = _mean(above < 1, weight & (gap == g))
         return means | self._accuracy_off_time(model, params, batch, visible)
+
+    def _shifts(self, keys, times):
+        """By how much each token's time is moved, by its sentence's noise alone."""
+        draw = lambda key: jax.random.uniform(key, times.shape[1:], times.dtype, -self.jitter, self.jitter)  # noqa: E731
+        return jax.vmap(draw)(_derived(keys, _JITTER))
 
     def _accuracy_off_time(self, model, params, batch, visible):
         """Accuracy of the hidden tokens read at their times plus each shift, all from one solve."""
@@ -197,11 +224,18 @@ class MaskedInterpolation:
 
 
 def _hide(masking, key, batch):
-    """Noise of a sentence by its number alone: it does not depend on the batch or the devices it is in."""
-    keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(batch.index)
     return jax.vmap(masking.hidden, in_axes=(0, 0, None if batch.groups is None else 0))(
-        keys, batch.mask, batch.groups
+        _keys(key, batch), batch.mask, batch.groups
     )
+
+
+def _keys(key, batch):
+    """The noise of a sentence by its number alone: it does not depend on the batch or the devices it is in."""
+    return jax.vmap(lambda index: jax.random.fold_in(key, index))(batch.index)
+
+
+def _derived(keys, number):
+    return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
 
 
 def _gather_hidden(masking, values, batch, visible):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from odeembed.solve.config import SolveConfig, Status
+from odeembed.solve.penalty import judged
 from odeembed.solve.tableau import column, columns, curve, moved, on_curve, stages, tableau, weighted
 from odeembed.solve.timeline import Timeline
 
@@ -119,7 +120,7 @@ class Scheme:
 
         These are the same, or with `control="batch"` that of the entries of all `rows`.
         """
-        parts = [jax.tree.leaves(part) for part in self.structure.flatten_up_to(v)]
+        parts = [jax.tree.leaves(part) for part in self.structure.flatten_up_to(judged(v))]
         total = jnp.stack([sum(_row_sum(jnp.square(leaf)) for leaf in part) for part in parts])
         size = np.array([[sum(math.prod(leaf.shape[1:]) for leaf in part)] for part in parts], np.float32)
         own = jnp.sqrt(total / size)
@@ -303,7 +304,7 @@ class Scheme:
         return jnp.stack(
             [
                 jnp.stack([_row_all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(part)]).all(0)
-                for part in self.structure.flatten_up_to(states)
+                for part in self.structure.flatten_up_to(judged(states))
             ]
         )
 

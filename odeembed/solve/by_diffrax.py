@@ -6,7 +6,10 @@ import jax.numpy as jnp
 
 from odeembed.solve.config import Solution, SolveConfig, Status
 from odeembed.solve.grid import apply_jumps, nonfinite_rows
+from odeembed.solve.penalty import judged
 from odeembed.solve.tableau import DIFFRAX_SOLVERS, columns
+
+_RMS_NORM = diffrax.PIDController(rtol=1.0, atol=1.0).norm  # the one it takes by default
 
 
 def solve_by_diffrax(field, params, y0, ts, config: SolveConfig, context, jumps) -> Solution:
@@ -97,7 +100,7 @@ def _diffeqsolve(derivative, t0, t1, y0, args, config, saveat):
         y0,
         args,
         saveat=saveat,
-        stepsize_controller=diffrax.PIDController(rtol=config.rtol, atol=config.atol),
+        stepsize_controller=diffrax.PIDController(rtol=config.rtol, atol=config.atol, norm=_norm),
         adjoint=diffrax.RecursiveCheckpointAdjoint(),
         max_steps=config.max_steps,
         throw=False,  # A status is data here; throw=True puts a host callback into the program.
@@ -108,6 +111,10 @@ def _on_one_row(field, params, t, y, context):
     y, context = jax.tree.map(lambda x: x[None], (y, context))
     dy = field(params, columns(t[None], y), y, context)
     return jax.tree.map(lambda x: x[0], dy)
+
+
+def _norm(states):
+    return _RMS_NORM(judged(states))
 
 
 def _first(ys):

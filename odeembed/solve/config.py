@@ -29,9 +29,9 @@ class Penalty:
     """Weights of what makes a path cheap to solve: integrals along it, a row and unit of state each, added to the loss.
 
     Attributes:
-      kinetic: of |f|^2, Finlay et al. 2020, eq. (8).
-      jacobian: of |e^T df/dy|^2 for one noise vector e of signs a solve, which estimates |df/dy|_F^2; eq. (9) there.
-      taylor: of |d^k y / dt^k|^2 for k = `order`, Kelly et al. 2020, eq. (1).
+      kinetic: of |f|^2, Finlay et al. 2020.
+      jacobian: of |e^T df/dy|^2 for one noise vector e of signs a solve, which estimates |df/dy|_F^2; likewise.
+      taylor: of |d^k y / dt^k|^2 for k = `order`, Kelly et al. 2020.
       order: k of the Taylor term, 2 or more.
 
     Raises:
@@ -127,11 +127,14 @@ class Solution(NamedTuple):
       ys: like y0 with an axis of times after the batch, [b, n, ...]; at a time with a jump, the state just before it.
       stats: int32 [b] counts: `evaluations` of the field, `accepted` and `rejected` steps.
       status: int32 [b], a `Status` for each row; a value, never an exception inside a traced function.
+      penalty: float [b], `SolveConfig.penalty` of each row's path, an integral by |dt| over all its times, summed over
+        the paths that were solved side by side; NaN where the end was not reached. None without a penalty.
     """
 
     ys: Any
     stats: dict[str, Any]
     status: Any
+    penalty: Any = None
 
     @property
     def failed(self) -> Any:

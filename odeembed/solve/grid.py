@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from odeembed.solve.backsolve import backsolve_steps
 from odeembed.solve.config import KEPT_STATES, Solution, SolveConfig, Status
+from odeembed.solve.penalty import judged
 from odeembed.solve.reversible import reversible_steps
 from odeembed.solve.tableau import column, columns, moved, stages, tableau
 
@@ -99,5 +100,5 @@ def _statistics(field, ts, config: SolveConfig) -> dict[str, Any]:
 
 def nonfinite_rows(ys) -> Any:
     """int32 [b]: NONFINITE for a row with a NaN or an infinity in any of its states, else SUCCESS."""
-    finite = [jnp.all(jnp.isfinite(y), axis=tuple(range(1, y.ndim))) for y in jax.tree.leaves(ys)]
+    finite = [jnp.all(jnp.isfinite(y), axis=tuple(range(1, y.ndim))) for y in jax.tree.leaves(judged(ys))]
     return jnp.where(jnp.stack(finite).all(0), Status.SUCCESS, Status.NONFINITE).astype(jnp.int32)

@@ -64,13 +64,20 @@ class NeuralODE(nn.Module):
     config: SolveConfig = SolveConfig()
 
     def __call__(
-        self, y0: Any, ts: Float[Array, "b n"], context: Any = None, mask: Bool[Array, "b n"] | None = None
+        self,
+        y0: Any,
+        ts: Float[Array, "b n"],
+        context: Any = None,
+        mask: Bool[Array, "b n"] | None = None,
+        noise: Any = None,
     ) -> Solution:
-        """The solution at times ts, the first of which is y0's."""
+        """The solution at times ts, the first of which is y0's; mask and noise as for `solve`."""
         if self.is_initializing():
             self.field(ts[:, :1], y0, context)
         f, variables = pure(self.field)
         if self.is_mutable_collection("intermediates"):
             path = Path(self.field.unbind()[0], self.config, variables, y0, ts, mask, context)
             self.sow("intermediates", "solve", path)
-        return solve(lambda p, t, y, c: f(p, t, y, c), variables, y0, ts, self.config, context, mask=mask)
+        return solve(
+            lambda p, t, y, c: f(p, t, y, c), variables, y0, ts, self.config, context, mask=mask, noise=noise
+        )

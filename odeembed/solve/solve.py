@@ -1,5 +1,6 @@
 """The door to every solve: one function, one signature, whatever stands behind it."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from odeembed.solve.by_diffrax import solve_by_diffrax
 from odeembed.solve.config import Solution, SolveConfig
 from odeembed.solve.direct import direct
 from odeembed.solve.grid import solve_on_grid
+from odeembed.solve.penalty import along, at_start, judged, signs, with_integral, with_penalty
 from odeembed.solve.replay import replay
 from odeembed.solve.reversible import Coupled, reversible
 from odeembed.solve.tableau import column
@@ -57,6 +59,7 @@ def solve(
     *,
     mask: Any = None,
     jumps: Jumps | None = None,
+    noise: Any = None,
 ) -> Solution:
     """Solves dy/dt = field(params, t, y, context), y(ts[:, 0]) = y0, and reads y at all ts.
 
@@ -76,6 +79,8 @@ def solve(
         leaves need a leading batch axis.
       mask: bool [b, n], true where a time is real; None: all are.
       jumps: what happens at the times.
+      noise: pytree of [b, ...] like y0 for `config.penalty`: its signs are the noise of the Jacobian term, and entries
+        where it is 0, such as padding, do not count in any term. None: all count, and the signs are always the same.
 
     Returns:
       `Solution`; look at `failed` before you use `ys`.
@@ -92,6 +97,21 @@ def solve(
         jumps = jumps._replace(
             function=held(jumps.function), at=jax.tree.map(jnp.logical_and, jumps.at, mask)
         )
+    if config.penalty is not None and field is not None:
+        parts = jax.tree.structure(ts)
+        noise = (
+            signs(None, y0) if noise is None else jax.tree.map(lambda e: jnp.sign(e).astype(jnp.int8), noise)
+        )
+        found = solve(
+            with_penalty(field, config.penalty, parts),
+            params,
+            at_start(y0, parts),
+            ts,
+            dataclasses.replace(config, penalty=None),
+            (context, noise),
+            jumps=None if jumps is None else jumps._replace(function=with_integral(jumps.function, parts)),
+        )
+        return found._replace(ys=judged(found.ys), penalty=along(found.ys, ts))
     if field is not None:
         # The field itself is wrapped: a gradient may trace it again when this call is long over.
         kind = config.products or ("float32" if config.steps is None else None)

@@ -1,17 +1,20 @@
 """What every interpolator keeps: hidden tokens stay hidden, padding and neighbours change nothing, queries agree."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from odeembed.batch import Batch
+from odeembed.experiment import replace_nodes
 from odeembed.fields.attention import AttentionField
 from odeembed.fields.mlp import MLPField
 from odeembed.models.encoders import JumpFlow
 from odeembed.models.interpolator import Depth, Jump, Latent, MaskedInterpolator, Transformer
 from odeembed.precision import products
-from odeembed.solve.config import SolveConfig
+from odeembed.solve.config import Penalty, SolveConfig
 
 V, E = 30, 12
 BODIES = {
@@ -188,3 +191,21 @@ def test_an_output_table_of_its_own():
     gradient = jax.grad(lambda p: model.apply(p, jnp.ones((1, E)), method="logits").sum())(params)["params"]
     assert (gradient["embedding"]["embedding"] == 0).all()
     assert (gradient["output"]["embedding"] != 0).all()
+
+
+@each_body
+def test_the_penalty_of_a_sentence_follows_its_key_and_neither_padding_nor_neighbours(body, started):
+    model, params = started[body]
+    penalty = Penalty(kinetic=1.0, jacobian=1.0, taylor=1.0)
+    model = replace_nodes(model, SolveConfig, lambda config: dataclasses.replace(config, penalty=penalty))
+    run = jax.jit(lambda batch, keys: model.apply(params, batch, keys=keys).penalty)
+    batch, keys = batch_of([5, 8, 6], 8), jax.random.split(jax.random.key(1), 3)
+    found = run(batch, keys)
+    if isinstance(body, Transformer) or (isinstance(body, Jump) and body.flow.field is None):
+        assert found is None
+        return
+    assert found.shape == (3,) and (found > 0).all()
+    longer = jax.tree.map(lambda x: np.pad(x, ((0, 0), (0, 3)))[:1] if x.ndim > 1 else x[:1], batch)
+    longer = longer._replace(times=np.arange(11, dtype=np.float32)[None])
+    np.testing.assert_allclose(run(longer, keys[:1]), found[:1], rtol=1e-5)
+    assert abs(run(longer, keys[1:2]) / found[0] - 1) > 1e-4

@@ -1,5 +1,7 @@
 """Masking keeps its budget, padding cannot move the loss, means add up, the sampled softmax tends to the full one."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from odeembed.errors import ConfigError
 from odeembed.models.encoders import JumpFlow
 from odeembed.models.interpolator import Jump, MaskedInterpolator, Transformer
 from odeembed.objectives.masked_interpolation import MaskedInterpolation, Masking
+from odeembed.solve.config import Penalty, SolveConfig
 
 V = 40
 
@@ -90,6 +93,63 @@ def test_padding_cannot_move_the_loss_and_halves_add_up(model, params, targets):
     np.testing.assert_allclose(run(dead)["loss"].total, halves[0]["loss"].total, rtol=1e-5)
 
 
+def penalised(**weights):
+    return MaskedInterpolator(
+        V, 8, Jump(JumpFlow(8, config=SolveConfig(penalty=Penalty(**weights)))), embed_std=1.0
+    )
+
+
+@pytest.mark.parametrize("targets", ["all", "hidden"])
+def test_the_penalty_is_a_mean_over_targets_whatever_the_batch(params, targets):
+    """Twice the weight is twice the penalty; nll and penalty add up to the loss; a half knows nothing of the other."""
+    objective, batch = MaskedInterpolation(targets=targets), batch_of([5, 8, 3, 8], 8)
+
+    def run(model, batch, step=7):
+        return jax.jit(lambda batch: objective(model, params, batch, jax.random.key(3), step))(batch)
+
+    plain = run(MaskedInterpolator(V, 8, Jump(JumpFlow(8)), embed_std=1.0), batch)
+    once, twice = (run(penalised(kinetic=weight, jacobian=weight), batch) for weight in (1.0, 2.0))
+    assert "penalty" not in plain and float(once["penalty"].total) > 1e-3
+    np.testing.assert_allclose(twice["penalty"].total, 2 * once["penalty"].total, rtol=1e-5)
+    np.testing.assert_allclose(once["loss"].total, plain["loss"].total + once["penalty"].total, rtol=1e-5)
+    assert once["penalty"].count == once["loss"].count == plain["loss"].count
+    model = penalised(kinetic=1.0, jacobian=1.0)
+    halves = [
+        run(model, jax.tree.map(lambda x, rows=rows: x[rows], batch))
+        for rows in (jnp.array([0, 2]), jnp.array([1, 3]))
+    ]
+    np.testing.assert_allclose(mean.merge(*halves)["penalty"].total, once["penalty"].total, rtol=1e-5)
+    dead = run(model, batch._replace(index=jnp.array([0, -1, 2, -1])))
+    np.testing.assert_allclose(dead["penalty"].total, halves[0]["penalty"].total, rtol=1e-5)
+
+
+def test_held_out_metrics_know_nothing_of_the_penalty(model, params):
+    batch, objective = batch_of([5, 8], 8), MaskedInterpolation(targets="all")
+    plain, found = (
+        objective.evaluate(m, params, batch, jax.random.key(0)) for m in (model, penalised(kinetic=10.0))
+    )
+    assert plain.keys() == found.keys()
+    for name, value in plain.items():
+        np.testing.assert_allclose(found[name].total, value.total, rtol=1e-5, err_msg=name)
+
+
+def test_jitter_moves_the_loss_and_leaves_evaluation_alone(model, params):
+    still, moving = MaskedInterpolation(targets="all"), MaskedInterpolation(targets="all", jitter=0.4)
+    batch, key = batch_of([5, 8], 8), jax.random.key(0)
+    losses = [objective(model, params, batch, key, 0)["loss"].total for objective in (still, moving)]
+    assert abs(losses[0] - losses[1]) > 1e-3
+    for one, two in zip(
+        *(jax.tree.leaves(o.evaluate(model, params, batch, key)) for o in (still, moving)), strict=True
+    ):
+        assert one == two
+
+
+@pytest.mark.parametrize("jitter", [-0.1, 0.5])
+def test_a_jitter_that_could_change_the_order_is_refused(jitter):
+    with pytest.raises(ConfigError, match="jitter"):
+        MaskedInterpolation(jitter=jitter)
+
+
 def test_all_visible_tokens_are_targets_with_all_and_none_with_hidden(model, params):
     batch = batch_of([5, 8], 8)
     count = lambda targets: float(  # noqa: E731
@@ -119,6 +179,69 @@ class Peeker(nn.Module):
 
     def logits(self, states):
         return 3.0 - jnp.abs(states - jnp.arange(V))
+
+
+class Clock(Peeker):
+    """A stand-in whose read-outs are the times themselves, and the loss of a token a function of its time alone."""
+
+    def __call__(self, batch, visible=None, query=None, keys=None):
+        from odeembed.models.interpolator import Interpolation
+
+        return Interpolation(batch.times[..., None], {}, jnp.zeros(len(batch.index), bool))
+
+    def logits(self, states):
+        # The padding's id 0 has log-probability -log(1 + 39 exp(-t)); with values of 0 everywhere, the loss tells t.
+        return jnp.where(jnp.arange(V) == 0, states, 0.0)
+
+
+class Dice(Clock):
+    """A stand-in whose penalty is a throw of each sentence's key."""
+
+    def __call__(self, batch, visible=None, query=None, keys=None):
+        assert keys is not None
+        thrown = jax.vmap(jax.random.uniform)(keys)
+        return super().__call__(batch)._replace(penalty=thrown)
+
+
+def test_the_noise_of_the_penalty_is_of_the_sentence_and_the_step():
+    batch = batch_of([8, 8], 8)
+
+    def thrown(batch, step=0):
+        one = lambda i: jax.tree.map(lambda x: x[i : i + 1], batch)  # noqa: E731
+        objective, key = MaskedInterpolation(targets="all"), jax.random.key(1)
+        return [float(objective(Dice(), {}, one(i), key, step)["penalty"].total) for i in range(2)]
+
+    first, second = thrown(batch)
+    assert first != second and thrown(jax.tree.map(lambda x: x[::-1], batch)) == [second, first]
+    assert thrown(batch, 1) != [first, second] and thrown(batch) == [first, second]
+
+
+def test_jitter_moves_every_time_by_less_than_it_says_and_by_the_sentence_alone():
+    batch = batch_of([8, 8, 8], 8)
+    batch = batch._replace(values=jnp.zeros_like(batch.values))
+
+    def times(objective, batch, step=0):
+        """The time of one token a row, read off its loss."""
+        found = []
+        for place in range(batch.mask.shape[1]):
+            lone = batch._replace(mask=jnp.zeros_like(batch.mask).at[:, place].set(True))
+            totals = [
+                objective(
+                    Clock(), {}, jax.tree.map(lambda x, i=i: x[i : i + 1], lone), jax.random.key(1), step
+                )["loss"].total
+                for i in range(len(batch.index))
+            ]
+            found.append([-float(np.log(np.expm1(total) / (V - 1))) for total in totals])
+        return np.array(found).T
+
+    still = MaskedInterpolation(targets="all")
+    moving = dataclasses.replace(still, jitter=0.45)
+    moves = times(moving, batch) - times(still, batch)
+    np.testing.assert_allclose(times(still, batch), batch.times, atol=1e-2)
+    assert np.abs(moves).max() < 0.46 and np.abs(moves).max() > 0.3 and len(np.unique(moves.round(3))) > 18
+    swapped = jax.tree.map(lambda x: x[::-1], batch)
+    np.testing.assert_allclose(times(moving, swapped), times(moving, batch)[::-1], atol=1e-2)
+    assert np.abs(times(moving, batch, 1) - times(moving, batch)).max() > 0.1
 
 
 def test_held_out_metrics_counted_by_hand():
