@@ -187,7 +187,7 @@ def test_on_a_grid_all_methods_store_the_states_and_the_continuous_one_is_told_t
 def test_with_adaptive_steps_the_continuous_gradient_is_off_and_the_others_are_not():
     found = figures(Jump(JumpFlow(4, config=dataclasses.replace(BOSH, max_steps=40))))
     exact = max(found[f"gradient {adjoint}"].value for adjoint in ("replay", "direct"))
-    assert exact < 1e-5 < 10 * exact < found["gradient backsolve"].value
+    assert exact < 1e-5 < found["gradient backsolve"].value
     assert found["batch steps"].value == 0 and found["batch difference"].value <= 1e-5
 
 
