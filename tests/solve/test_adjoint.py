@@ -8,7 +8,7 @@ import pytest
 from odeembed.errors import DerivativeError
 from odeembed.solve.adaptive import Scheme
 from odeembed.solve.adjoint import add_inputs, by_stop, rows_of_stop
-from odeembed.solve.config import SolveConfig
+from odeembed.solve.config import SolveConfig, Status
 from odeembed.solve.solve import solve
 from odeembed.solve.timeline import timeline
 
@@ -45,3 +45,19 @@ def test_derivatives_that_do_not_exist_are_named(adjoint):
         jax.jvp(end, (1.0,), (1.0,))
     with pytest.raises(DerivativeError, match="direct"):
         jax.grad(jax.grad(end))(1.0)
+
+
+@pytest.mark.parametrize("adjoint", ["reversible", "backsolve"])
+def test_a_row_without_a_solution_leaves_the_gradient_of_the_others_alone(adjoint):
+    config = SolveConfig(solver="dopri5", steps=None, rtol=1e-5, atol=1e-6, adjoint=adjoint)
+    y0 = jnp.array([[1.0], [-1.0], [0.5]])
+
+    def loss(p):
+        out = solve(lambda p, t, y, c: p * jnp.sqrt(y), p, y0, jnp.linspace(0.0, 1.0, 3), config)
+        return jnp.sum(jnp.where(out.failed[:, None, None], 0.0, out.ys)), out.status
+
+    gradient, status = jax.jit(jax.grad(loss, has_aux=True))(1.1)
+    assert status.tolist() == [Status.SUCCESS, Status.NONFINITE, Status.SUCCESS]
+    # y = (sqrt(y0) + p t / 2)^2, so dy/dp = (sqrt(y0) + p t / 2) t, over the two rows that end.
+    exact = sum((np.sqrt(a) + 1.1 * t / 2) * t for a in (1.0, 0.5) for t in (0.5, 1.0))
+    np.testing.assert_allclose(gradient, exact, rtol=1e-4)

@@ -61,20 +61,6 @@ def test_a_way_back_that_does_not_arrive_is_nan():
     assert status.tolist() == [Status.SUCCESS] * 2 and np.isnan(gradient)
 
 
-def test_a_row_without_a_solution_adds_nothing():
-    y0 = jnp.array([[1.0], [-1.0], [0.5]])
-    config = dataclasses.replace(ADAPTIVE, rtol=1e-5, atol=1e-6)
-
-    def loss(p):
-        out = solve(lambda p, t, y, c: p * jnp.sqrt(y), p, y0, jnp.linspace(0.0, 1.0, 3), config)
-        return jnp.sum(jnp.where(out.failed[:, None, None], 0.0, out.ys)), out.status
-
-    gradient, status = jax.jit(jax.grad(loss, has_aux=True))(1.1)
-    assert status.tolist() == [Status.SUCCESS, Status.NONFINITE, Status.SUCCESS]
-    exact = sum((np.sqrt(a) + 1.1 * t / 2) * t for a in (1.0, 0.5) for t in (0.5, 1.0))
-    np.testing.assert_allclose(gradient, exact, rtol=1e-4)
-
-
 @pytest.mark.parametrize("steps", [None, 8])
 def test_memory_does_not_grow_with_the_steps(steps):
     """From 8 to 4,096 steps, admitted or on a grid, within 5 per cent."""
