@@ -31,6 +31,10 @@ _STATES = {
     "reversible": "not in its gradient: each step is undone by algebra, up to rounding",
     "backsolve": "this is in its gradient, taken along the path solved backward",
 }
+_OTHER_STEPS = {
+    "recursive": "adaptive steps are diffrax's own",
+    "reversible": "its steps go from a second copy of the state",
+}
 
 
 class Figure(NamedTuple):
@@ -223,8 +227,8 @@ def _gradients(params: Any, batch: Batch, under: Callable[[str], Any]) -> Iterat
             continue
         error = float(np.linalg.norm(found - truth) / np.linalg.norm(truth))
         meaning = "|g - g64| / |g64| of a random reading, g64 by direct in float64"
-        if adjoint == "recursive":
-            meaning += "; adaptive steps are diffrax's own, so the solution is another too"
+        if adjoint in _OTHER_STEPS:
+            meaning += f"; {_OTHER_STEPS[adjoint]}, so the solution is another too"
         yield Figure(f"gradient {adjoint}", error, meaning)
 
 
