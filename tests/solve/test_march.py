@@ -13,6 +13,7 @@ from odeembed.solve.timeline import timeline
 CONFIG = SolveConfig(solver="bosh3", steps=None, rtol=1e-4, atol=1e-5, max_steps=120)
 
 
+@pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize("jumping", [False, True])
 def test_it_reads_what_a_recorded_solve_reads(rejecting, jumping):
     (params, y0, context, ts, inputs), at = rejecting.problem(6)
@@ -23,7 +24,7 @@ def test_it_reads_what_a_recorded_solve_reads(rejecting, jumping):
     problem = Problem(params, context, y0, line, inputs if jumping else None)
     kept = jax.jit(lambda p: replay(scheme, p))(problem)
     found, gone = jax.jit(lambda p: march(scheme, p, record=True))(problem)
-    np.testing.assert_allclose(found.ys, kept.ys, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.ys, kept.ys, rtol=1e-9, atol=1e-9)
     assert found.reached.all() and found.status.tolist() == kept.status.tolist()
     for count in found.stats:
         assert found.stats[count].tolist() == kept.stats[count].tolist()
