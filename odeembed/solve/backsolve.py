@@ -203,9 +203,13 @@ def _backward(
 
 def _along(scheme, bar, y, t, slope):
     """bar . f(t, y) in each row, [p, b]."""
-    products = jax.tree.map(jnp.multiply, bar, slope(t, y))
-    parts = [jax.tree.leaves(part) for part in scheme.structure.flatten_up_to(products)]
-    return jnp.stack([sum(leaf.reshape(leaf.shape[0], -1).sum(1) for leaf in part) for part in parts])
+    return jnp.stack(_dot(scheme.structure, bar, slope(t, y)))
+
+
+def _dot(structure, bar, dy):
+    """The inner product of each row, [b] for each part."""
+    parts = structure.flatten_up_to(jax.tree.map(jnp.multiply, bar, dy))
+    return [sum(leaf.reshape(leaf.shape[0], -1).sum(1) for leaf in jax.tree.leaves(part)) for part in parts]
 
 
 def _all_stops(line):
@@ -235,7 +239,7 @@ def backsolve_steps(
 ) -> Any:
     """The state after `config.steps` equal steps from t0 to t1, and back again over the same grid for the gradient.
 
-    Differentiable by params, state and context. Times are held: their gradient is zero, as that of a grid's places.
+    Differentiable by params, times, state and context; by the times as Chen et al. 2018, appendix C, does it.
     """
     n, table = config.steps, tableau(config.solver)
     structure = jax.tree.structure(t0)
@@ -273,7 +277,14 @@ def backsolve_steps(
 
         start = _together(structure, y1, bar), zeros(theta)
         pairs, theta_bar = jax.lax.fori_loop(0, n, one, start)
-        return (*theta_bar, *zeros((t0, t1)), _apart(structure, pairs)[1]), None
+        y0, y0_bar = _apart(structure, pairs)
+
+        def rate(a, t, y):
+            return structure.unflatten(_dot(structure, a, field(params, columns(t, y), y, context)))
+
+        t0_bar = jax.tree.map(jnp.negative, rate(y0_bar, t0, y0))
+        params_bar, context_bar = theta_bar
+        return (params_bar, context_bar, t0_bar, rate(bar, t1, y1), y0_bar), None
 
     run.defvjp(forward, backward)
     return run(smooth, rest)
