@@ -9,7 +9,17 @@ import numpy as np
 
 from odeembed.solve.config import SolveConfig, Status
 from odeembed.solve.penalty import judged
-from odeembed.solve.tableau import column, columns, curve, moved, on_curve, stages, tableau, weighted
+from odeembed.solve.tableau import (
+    column,
+    columns,
+    curve,
+    curve_bar,
+    moved,
+    on_curve,
+    stages,
+    tableau,
+    weighted,
+)
 from odeembed.solve.timeline import Timeline
 
 # Hairer, Norsett and Wanner, section II.4: a step aims at a little less than the tolerance allows, and is no more than
@@ -369,6 +379,12 @@ class Scheme:
         """The states [b, n, ...] at times `ts` [p, b, n] on the curve of one step."""
         y, slope, curvature = jax.tree.map(lambda x: x[:, None], (y, *curves))
         return self._on_curve(ts - step.t[..., None], step.dt[..., None], y, slope, curvature)
+
+    def within_bar(self, ts: Any, step: Step, rows: Any, bar: Any) -> tuple[Any, Any, Any]:
+        """The cotangents of state, slope and curvature of `within`, from those of its states at `rows` [p, b, n]."""
+        since = ts - step.t[..., None]
+        theta = since / jnp.where(step.dt == 0, 1.0, step.dt)[..., None]
+        return curve_bar(self.config.solver, self.split(jnp.stack([rows, since, theta], axis=2)), bar)
 
     def _on_curve(self, since, dt, y, slope, curvature):
         theta = since / jnp.where(dt == 0, 1.0, dt)

@@ -173,6 +173,7 @@ def _backward(
         count, steps = record.counts[number], get(record.steps, number)
         index, passed = scheme.index(line, count, steps)
         index = jnp.where(passed & ~here, index, -1)
+        read_bar = scheme.where(index >= 0, ys_bar, zeros(ys_bar)) if scheme.dense else None
 
         def step_back(j, bars):
             i = count - 1 - j
@@ -183,7 +184,7 @@ def _backward(
                 at, (params, context) = step._replace(t=t, dt=dt), eqx.combine(theta, fixed)
                 inputs = eqx.combine(inputs, fixed_inputs)
                 y_after, slope, curves = scheme.again(params, context, y, slope, at, inputs, record.spare)
-                return y_after, slope, scheme.within(ts, at, y, curves) if scheme.dense else None
+                return y_after, slope, scheme.within(ts, at, y, curves) if scheme.dense and timed else curves
 
             args = (theta, get(stretch.ys, i), get(stretch.curves[0], i) if carried else None, inputs)
             times = (step.t, step.dt, line.ts)
@@ -191,12 +192,18 @@ def _backward(
                 _, pull = jax.vjp(again, *args, *times)
             else:
                 _, pull = jax.vjp(functools.partial(again, t=step.t, dt=step.dt, ts=line.ts), *args)
-            if scheme.dense:
-                y_bar, read = bars.y, scheme.where(index == i, ys_bar, zeros(ys_bar))
+            if scheme.dense and timed:
+                y_bar, read, direct = bars.y, scheme.where(index == i, read_bar, zeros(read_bar)), None
+            elif scheme.dense:
+                # Readings are linear in the curve: their cotangents are summed first, and it is differentiated once.
+                direct, *read = scheme.within_bar(line.ts, step, index == i, read_bar)
+                y_bar, read = bars.y, tuple(read)
             else:
                 landing = rows_of_stop(scheme, step.leg, at_stops)
-                y_bar, read = add(bars.y, scheme.where(step.landed, landing, zeros(landing))), None
+                y_bar = add(bars.y, scheme.where(step.landed, landing, zeros(landing)))
+                read = direct = None
             by_theta, y_bar, slope_bar, by_inputs, *by_times = pull((y_bar, bars.slope, read))
+            y_bar = y_bar if direct is None else add(y_bar, direct)
             bars = bars._replace(y=y_bar, slope=slope_bar, theta=add(bars.theta, by_theta))
             bars = bars._replace(inputs=add_inputs(scheme, line, step.leg, bars.inputs, by_inputs))
             if timed:

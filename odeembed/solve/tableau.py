@@ -163,3 +163,26 @@ def on_curve(y: Any, slope: Any, curvature: Any, since: Any, theta: Any) -> Any:
     """
     powers = theta[..., None] ** np.arange(2, 2 + curvature.shape[2])
     return y + column(since, y) * slope + jnp.sum(column(powers, curvature) * curvature, axis=2)
+
+
+def curve_bar(solver: str, at: Any, bar: Any) -> tuple[Any, Any, Any]:
+    """The transpose of `on_curve` where all states of a row are on one curve: cotangents of y, slope and curvature.
+
+    Args:
+      at: [b, 3, n] for each part: 1 for the states that count, 0 for others; time on the curve; theta of the step.
+      bar: the cotangents of the states, [b, n, ...].
+    """
+    powers = np.arange(2, dense_matrix(solver).shape[1] + 1)[:, None]
+
+    def part(at, leaves):
+        rows, since, theta = at[:, :1], at[:, 1:2], at[:, 2:]
+        factors = jnp.concatenate([rows, rows * since, rows * theta**powers], axis=1)
+        return jax.tree.map(
+            lambda x: jnp.einsum(
+                "bkn,bn...->bk...", factors.astype(x.dtype), x, precision=jax.lax.Precision.HIGHEST
+            ),
+            leaves,
+        )
+
+    sums = jax.tree.map(part, at, bar)
+    return tuple(jax.tree.map(lambda x, s=s: x[:, s], sums) for s in (0, 1, slice(2, None)))

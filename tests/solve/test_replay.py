@@ -13,13 +13,15 @@ from odeembed.solve.solve import Jumps, solve
 
 @pytest.mark.parametrize("control", ["row", "batch"])
 @pytest.mark.parametrize(
-    ("n", "jumping"), [(2, False), (5, False), (5, True)], ids=["ends", "dense", "jumps"]
+    ("n", "jumping", "timed"),
+    [(2, False, True), (5, False, True), (5, False, False), (5, True, True)],
+    ids=["ends", "dense", "dense, times fixed", "jumps"],
 )
-def test_replay_is_direct_differentiation(wide, rejecting, control, n, jumping):
+def test_replay_is_direct_differentiation(wide, rejecting, control, n, jumping, timed):
     """By parameters, state, context, times and inputs; no step is taken otherwise, and some are rejected."""
     config = SolveConfig(solver="dopri5", steps=None, rtol=1e-6, atol=1e-7, control=control, max_steps=60)
-    ours, out = rejecting.gradients(config, n, jumping)
-    theirs, same = rejecting.gradients(dataclasses.replace(config, adjoint="direct"), n, jumping)
+    ours, out = rejecting.gradients(config, n, jumping, timed)
+    theirs, same = rejecting.gradients(dataclasses.replace(config, adjoint="direct"), n, jumping, timed)
     assert not out.failed.any() and out.stats["rejected"].sum() > 0
     for count in out.stats:
         assert out.stats[count].tolist() == same.stats[count].tolist()
