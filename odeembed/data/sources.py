@@ -1,4 +1,4 @@
-"""Where text comes from: files, the documentation every install carries, TensorFlow Datasets; each yields lines."""
+"""Where text comes from: files, installed documentation, TensorFlow Datasets, a grammar; each yields lines."""
 
 import gzip
 import hashlib
@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from odeembed.data import docstrings
+from odeembed.data.grammar import GrammarWorld
 from odeembed.errors import ConfigError, DataError, MissingFileError
 
 _SUFFIXES = (".txt", ".gz", ".xz")
@@ -157,7 +158,7 @@ class TfdsText:
         return None if self.data_dir is None else str(locate(self.data_dir))
 
 
-Source = TextFiles | InstalledDocs | TfdsText
+Source = TextFiles | InstalledDocs | TfdsText | GrammarWorld
 
 
 def locate(path: str) -> Path:

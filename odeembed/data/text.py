@@ -20,7 +20,7 @@ from odeembed.data.prepare import (
     prepared,
     read_manifest,
 )
-from odeembed.data.sources import InstalledDocs, TextFiles, TfdsText, spool
+from odeembed.data.sources import InstalledDocs, Source, TextFiles, spool
 from odeembed.data.vocabulary import SentencePiece, Vocabulary, Words
 from odeembed.errors import ConfigError, DataError
 
@@ -44,9 +44,9 @@ class TextData:
       evaluation_tokens: valid and test are cut after so many tokens; None: all.
     """
 
-    train: TextFiles | InstalledDocs | TfdsText = InstalledDocs()
-    valid: TextFiles | InstalledDocs | TfdsText | None = None
-    test: TextFiles | InstalledDocs | TfdsText | None = None
+    train: Source = InstalledDocs()
+    valid: Source | None = None
+    test: Source | None = None
     held_out: float = 0.02
     vocabulary: Words | SentencePiece = Words()
     unit: Literal["line", "sentence"] = "line"
