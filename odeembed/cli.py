@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import errno
+import itertools
 import os
 import re
 import sys
@@ -147,6 +148,36 @@ def _parser() -> argparse.ArgumentParser:
     _run(one, which=True)
     one.add_argument("--output", type=Path, metavar="FILE.npy", help="write here instead of lines of numbers")
 
+    one = verb(
+        "interpolate", _interpolate, "walk from one sentence to another through the codes of a sentence VAE"
+    )
+    _run(one, which=True)
+    one.add_argument("first", metavar="A", help="a sentence")
+    one.add_argument("last", metavar="B", help="another")
+    one.add_argument("--points", type=_positive, default=7, metavar="N", help="sentences shown (default: 7)")
+    one.add_argument(
+        "--way",
+        default="straight",
+        metavar="WAY",
+        help="straight, spherical, flow or hidden (default: straight)",
+    )
+    one.add_argument("--plot", type=Path, metavar="FILE.png", help="also draw the walk into this file")
+    _decoding(one)
+
+    one = verb("sample", _sample, "sentences decoded from codes that are drawn from the prior")
+    _run(one, which=True)
+    one.add_argument("-n", type=_positive, default=10, help="how many (default: 10)")
+    one.add_argument("--seed", type=int, default=0, metavar="N", help="of codes and draws (default: 0)")
+    _decoding(one)
+
+    one = verb("reconstruct", _reconstruct, "sentences of standard input to codes and back")
+    _run(one, which=True)
+    _decoding(one)
+
+    one = verb("encode", _encode, "sentences of standard input to codes: the means of their posteriors")
+    _run(one, which=True)
+    one.add_argument("--output", type=Path, metavar="FILE.npy", help="write here instead of lines of numbers")
+
     one = verb("export", _export, "word vectors as files that other tools open, each read back and compared")
     _run(one, which=True, reading=True)
     one.add_argument(
@@ -220,6 +251,26 @@ def _solver(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--atol", type=float, help="absolute tolerance; steps become adaptive")
     parser.add_argument("--steps", type=int, help="equal steps between two tokens")
     parser.add_argument("--solver", help="midpoint, rk4, tsit5, ...")
+
+
+def _decoding(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--beam", type=_positive, default=1, metavar="N", help="hypotheses kept (default: 1, greedy)"
+    )
+    parser.add_argument(
+        "--temperature", type=float, metavar="T", help="draw the words; below 1 the likelier ones"
+    )
+    parser.add_argument(
+        "--top-p", type=float, metavar="P", help="draw from the likeliest words of this share"
+    )
+
+
+def _how(arguments: argparse.Namespace, sample: bool = False) -> Any:
+    from odeembed.decode import Decoding
+
+    drawn = {name: getattr(arguments, name) for name in ("temperature", "top_p")}
+    drawn = {name: value for name, value in drawn.items() if value is not None}
+    return Decoding(arguments.beam, sample=bool(drawn) or (sample and arguments.beam == 1), **drawn)
 
 
 def _open(arguments: argparse.Namespace) -> Any:
@@ -343,6 +394,72 @@ def _lines() -> Iterator[str]:
 def _print_unknown(unknown: int) -> None:
     if unknown:
         print(f"odeembed: {unknown} words of the input are not in the vocabulary", file=sys.stderr)
+
+
+def _interpolate(arguments: argparse.Namespace) -> int:
+    coder = _open(arguments).coder
+    walk, read = coder.interpolate(
+        arguments.first, arguments.last, arguments.points, arguments.way, _how(arguments)
+    )
+    _print_reading(read)
+    texts = [coder.vocabulary.decode(ids) for ids in walk.sentences]
+    for share, text, before in zip(walk.shares, texts, [None, *texts], strict=False):
+        print(f"{share:4.2f}  {text if text != before else '='}")
+    if arguments.plot is not None:
+        from odeembed.plots.figure import save
+        from odeembed.plots.walk import described, walk_picture
+
+        save(walk_picture(walk.shares, texts), arguments.plot, described(walk.shares, texts))
+        print(f"The picture is in {arguments.plot}")
+    return 0
+
+
+def _sample(arguments: argparse.Namespace) -> int:
+    coder = _open(arguments).coder
+    codes = coder.prior(arguments.n, arguments.seed)
+    for ids in coder.decode(codes, _how(arguments, sample=True), arguments.seed)[0]:
+        print(coder.vocabulary.decode(ids))
+    return 0
+
+
+def _reconstruct(arguments: argparse.Namespace) -> int:
+    coder, how = _open(arguments).coder, _how(arguments)
+    for lines in _chunks(_lines()):
+        read = coder.read(lines)
+        _print_reading(read)
+        for ids in coder.decode(coder.encode(read.ids)[0], how)[0]:
+            print(coder.vocabulary.decode(ids), flush=True)
+    return 0
+
+
+def _encode(arguments: argparse.Namespace) -> int:
+    coder, kept = _open(arguments).coder, []
+    for lines in _chunks(_lines()):
+        read = coder.read(lines)
+        _print_reading(read)
+        for vector in coder.encode(read.ids)[0]:
+            if arguments.output is None:
+                print(" ".join(f"{number:.7g}" for number in vector.tolist()))
+            else:
+                kept.append(vector)
+    return 0 if arguments.output is None else _save_vectors(arguments.output, kept)
+
+
+def _chunks(lines: Iterator[str]) -> Iterator[list[str]]:
+    while chunk := list(itertools.islice(lines, 256)):
+        yield chunk
+
+
+def _print_reading(read: Any) -> None:
+    """What of the sentences did not reach the model."""
+    _print_unknown(sum(read.unknown))
+    cut = [number for number in read.cut if number]
+    if cut:
+        print(
+            f"odeembed: {len(cut)} sentences were longer than any the model was trained on; {sum(cut)} words at their "
+            "ends were left out",
+            file=sys.stderr,
+        )
 
 
 def _export(arguments: argparse.Namespace) -> int:

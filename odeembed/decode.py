@@ -1,7 +1,8 @@
-"""From distributions over words to words: filtering, sampling, and filling the gaps of a sentence by beam search."""
+"""From distributions over words to words: greedy, by beam search or drawn; and the gaps of a sentence filled."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,19 @@ class Filling(NamedTuple):
     log_probability: float
 
 
+def check_filter(temperature: float, top_k: int, top_p: float) -> None:
+    """Refuses settings that `filter_logits` has no meaning for.
+
+    Raises:
+      ConfigError: a temperature that is not positive, top_k below 0, or top_p outside (0, 1].
+    """
+    if temperature <= 0 or not 0 < top_p <= 1 or top_k < 0:
+        raise ConfigError(
+            f"temperature must be positive, top_p in (0, 1] and top_k 0 (all) or more; got {temperature}, {top_p} and "
+            f"{top_k}."
+        )
+
+
 def filter_logits(
     logits: Float[Array, "*b v"], temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
 ) -> Float[Array, "*b v"]:
@@ -36,11 +50,7 @@ def filter_logits(
     References:
       Holtzman et al. 2020, The Curious Case of Neural Text Degeneration, eq. (2), for the nucleus.
     """
-    if temperature <= 0 or not 0 < top_p <= 1 or top_k < 0:
-        raise ConfigError(
-            f"temperature must be positive, top_p in (0, 1] and top_k 0 (all) or more; got {temperature}, {top_p} and "
-            f"{top_k}."
-        )
+    check_filter(temperature, top_k, top_p)
     logits = logits / temperature
     ranked = jnp.sort(logits, axis=-1)[..., ::-1]
     floor = jnp.full(logits.shape[:-1], -jnp.inf)
@@ -105,3 +115,148 @@ def fill(
                     candidates[key] = candidate
         hypotheses = sorted(candidates.values(), key=lambda c: -c[0])[:beam]
     return [Filling(words, total) for total, words, _ in hypotheses if total > -np.inf]
+
+
+class Sequences(NamedTuple):
+    """Sequences that were decoded.
+
+    Attributes:
+      tokens: int [b, n]; from the end of a sequence on, the end's id.
+      lengths: int [b], tokens before the end; n where it was not reached.
+      log_probability: float [b], of the tokens, and of the end where it was reached, in nats.
+    """
+
+    tokens: Any
+    lengths: Any
+    log_probability: Any
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How sequences are decoded from the distributions of their next tokens.
+
+    Attributes:
+      beam: hypotheses kept; 1 is greedy.
+      alpha: exponent of the length by which a finished hypothesis' log-probability is divided.
+      sample: whether tokens are drawn; else the likeliest are taken.
+      temperature, top_k, top_p: of a draw, as for `filter_logits`.
+
+    Raises:
+      ConfigError: a value outside its range, or a beam of draws.
+
+    References:
+      Wu et al. 2016, Google's Neural Machine Translation System, section 7, for the length normalisation.
+    """
+
+    beam: int = 1
+    alpha: float = 0.0
+    sample: bool = False
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+    def __post_init__(self):
+        if self.beam < 1 or (self.sample and self.beam > 1):
+            raise ConfigError(f"beam must be at least 1, and 1 where tokens are drawn; got {self.beam}.")
+        check_filter(self.temperature, self.top_k, self.top_p)
+
+
+GREEDY = Decoding()
+
+
+def decode(
+    logits: Callable[[Any], Float[Array, "b v"]],
+    advance: Callable[[Any, Int[Array, " b"], Any], Any],
+    state: Any,
+    steps: int,
+    how: Decoding = GREEDY,
+    *,
+    end: int = 0,
+    banned: tuple[int, ...] = (),
+    key: PRNGKeyArray | None = None,
+) -> Sequences:
+    """Decodes all rows side by side in one compiled loop, token by token until the end, for at most `steps` tokens.
+
+    Args:
+      logits: the distribution of the next token, from states whose leaves are [b, ...].
+      advance: (state, tokens, i) -> state after token number i.
+      end: the token that ends a sequence.
+      banned: tokens that are never chosen.
+      key: of the draws.
+
+    Raises:
+      ConfigError: tokens are to be drawn, and there is no key.
+    """
+    if how.sample and key is None:
+        raise ConfigError("draws need a random key; got none. Give one, such as jax.random.key(0).")
+    rows = jax.tree.leaves(state)[0].shape[0]
+    if how.beam > 1:
+        return _beam(logits, advance, state, rows, steps, how, end, banned)
+
+    def one(carry, i):
+        state, ended, total = carry
+        scores = _allowed(logits(state), banned)
+        if key is not None and how.sample:
+            tokens = sample(jax.random.fold_in(key, i), scores, how.temperature, how.top_k, how.top_p)
+        else:
+            tokens = jnp.argmax(scores, axis=-1)
+        gain = jnp.take_along_axis(jax.nn.log_softmax(scores), tokens[:, None], axis=-1)[:, 0]
+        tokens = jnp.where(ended, end, tokens).astype(jnp.int32)
+        total = total + jnp.where(ended, 0.0, gain)
+        ended = ended | (tokens == end)
+        return (advance(state, tokens, i), ended, total), tokens
+
+    # One place more than there may be tokens, for the end of the longest.
+    first = state, jnp.zeros(rows, bool), jnp.zeros(rows)
+    (_, _, total), tokens = jax.lax.scan(one, first, jnp.arange(steps + 1))
+    return _cut(tokens.T, total, steps, end)
+
+
+def _beam(logits, advance, state, rows, steps, how, end, banned):
+    k = how.beam
+    spread = lambda x: jnp.repeat(x, k, axis=0)  # noqa: E731
+    grouped = lambda x: x.reshape(rows, k, *x.shape[1:])  # noqa: E731
+    at_first = jnp.where(jnp.arange(k) == 0, 0.0, -jnp.inf)  # all hypotheses are the same one
+
+    def one(carry, i):
+        state, tokens, total, ended, lengths = carry
+        gains = grouped(jax.nn.log_softmax(_allowed(logits(state), banned)))
+        v = gains.shape[-1]
+        only_end = jnp.where(jnp.arange(v) == end, 0.0, -jnp.inf)
+        gains = jnp.where(ended[..., None], only_end, gains)
+        # A hypothesis that has ended is ranked by its own length, one that has not as if it ended here.
+        after = total[..., None] + gains
+        length = jnp.where(ended, lengths, i + 1)[..., None]
+        _, flat = jax.lax.top_k((after / length**how.alpha).reshape(rows, -1), k)
+        parent, word = flat // v, (flat % v).astype(jnp.int32)
+        pick = lambda x: jnp.take_along_axis(x, parent.reshape(rows, k, *(1,) * (x.ndim - 2)), axis=1)  # noqa: E731
+        state = jax.tree.map(lambda x: pick(grouped(x)).reshape(x.shape), state)
+        total = jnp.take_along_axis(after.reshape(rows, -1), flat, axis=1)
+        was, lengths = pick(ended), pick(lengths)
+        lengths = jnp.where(was, lengths, i + 1)
+        tokens = pick(tokens).at[:, :, i].set(word)
+        return (advance(state, word.reshape(-1), i), tokens, total, was | (word == end), lengths), None
+
+    first = (
+        jax.tree.map(spread, state),
+        jnp.full((rows, k, steps + 1), end, jnp.int32),
+        jnp.broadcast_to(at_first, (rows, k)),
+        jnp.zeros((rows, k), bool),
+        jnp.ones((rows, k), jnp.int32),
+    )
+    (_, tokens, total, ended, lengths), _ = jax.lax.scan(one, first, jnp.arange(steps + 1))
+    ranked = jnp.where(ended, 0.0, -1e9) + total / lengths**how.alpha
+    best = jnp.argmax(ranked, axis=1)[:, None]
+    tokens = jnp.take_along_axis(tokens, best[..., None], axis=1)[:, 0]
+    return _cut(tokens, jnp.take_along_axis(total, best, axis=1)[:, 0], steps, end)
+
+
+def _allowed(scores, banned):
+    return scores.at[..., jnp.array(banned, jnp.int32)].set(-jnp.inf) if banned else scores
+
+
+def _cut(tokens, total, steps, end):
+    """Sequences of at most `steps` tokens; the end of all that come after it."""
+    over = jnp.cumsum(tokens == end, axis=1) > 0
+    tokens = jnp.where(over, end, tokens)[:, :steps]
+    return Sequences(tokens, jnp.sum(~over, axis=1).clip(max=steps), total)

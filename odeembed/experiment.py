@@ -99,6 +99,7 @@ class Experiment:
       monitor: held-out metric to be minimised.
       patience: evaluations without improvement before stopping early; 0 never stops.
       init_from: run directory whose parameters are the start.
+      init_only: path prefixes of the parameters taken from there, such as "encoder"; (): all.
       tensorboard: also writes TensorBoard events.
       scores: evaluations of the best checkpoint at the end.
     """
@@ -121,6 +122,7 @@ class Experiment:
     monitor: str = "nll"
     patience: int = 0
     init_from: str | None = None
+    init_only: tuple[str, ...] = ()
     tensorboard: bool = False
     scores: tuple[Any, ...] = ()
 

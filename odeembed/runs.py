@@ -20,6 +20,7 @@ import numpy as np
 
 from odeembed import mean, sentences
 from odeembed.batch import Batch
+from odeembed.codes import Coder
 from odeembed.data.vocabulary import Vocabulary, load_vocabulary
 from odeembed.errors import ConfigError, DataError, MissingFileError, RunError
 from odeembed.evaluate import adjoints
@@ -48,7 +49,8 @@ DEMO_SENTENCE = "returns the ___ of an array along the given ___"
 DEMO_MIN_COUNT = 20  # rarer words have vectors that were hardly trained
 _PACKAGES = ("jax", "jaxlib", "flax", "diffrax", "optax", "orbax-checkpoint", "numpy", "sentencepiece")
 _PUBLISHED = (":(exclude)results", ":(exclude)benchmarks/results")
-_HELD_OUT = ("nll", "accuracy", "top10")
+_WORDS = ("embedding", "output", "bias", "read_out")  # parameters that every model of words has
+_HELD_OUT = ("elbo", "nll", "accuracy", "top10")
 
 
 class Plan(NamedTuple):
@@ -172,6 +174,18 @@ class Run:
         if name not in found:
             raise ConfigError(f"no reading {name!r}. Use one of {', '.join(found)}.")
         return found[name]
+
+    @cached_property
+    def coder(self) -> Coder:
+        """Sentences to codes and back; ConfigError where the model has no codes."""
+        data, objective = cast(Any, self.experiment.data), self.experiment.objective
+        return Coder(
+            self.model,
+            self.params,
+            self.vocabulary,
+            data.buckets[-1],
+            getattr(objective, "deterministic", False),
+        )
 
     def embed(self, lines: Iterable[str]) -> Iterator[sentences.Embedded]:
         """Yields a vector for each line: the mean of its contextual states."""
@@ -488,9 +502,10 @@ def _result(plan: Plan, run: Run, outcome: Outcome) -> dict[str, Any]:
 
 
 def _parameters(params: Any) -> dict[str, int]:
-    """How many numbers are learned: in all, and beside the table of embeddings."""
+    """How many numbers are learned: in all, and beside the tables of words and the read-out onto them."""
     sizes = {name: sum(leaf.size for leaf in jax.tree.leaves(part)) for name, part in params.items()}
-    return {"total": sum(sizes.values()), "body": sizes.get("body", 0)}
+    total = sum(sizes.values())
+    return {"total": total, "body": total - sum(sizes.get(name, 0) for name in _WORDS)}
 
 
 def _versions() -> dict[str, str]:

@@ -50,7 +50,7 @@ def embed(model: Any, params: Any, vocabulary: Vocabulary, lines: Iterable[str])
     while chunk := list(itertools.islice(lines, 8 * _ROWS)):
         read = [vocabulary.read(line) for line in chunk]
         found: dict[int, np.ndarray] = {}
-        for batch in _batches([ids for ids, _ in read], vocabulary):
+        for batch in batches([ids for ids, _ in read], vocabulary):
             states = np.asarray(pool(params, batch)["context"])
             found |= {number: states[row] for row, number in enumerate(batch.index.tolist()) if number >= 0}
         for number, (ids, unknown) in enumerate(read):
@@ -101,7 +101,8 @@ def padded(rows: list[list[int]], index: list[int], shape: tuple[int, int], voca
     return Batch(values, times, mask, numbers)
 
 
-def _batches(rows: list[list[int]], vocabulary: Vocabulary) -> Iterator[Batch]:
+def batches(rows: list[list[int]], vocabulary: Vocabulary) -> Iterator[Batch]:
+    """Sentences of like length together, in few shapes; each row's number tells which sentence it is."""
     by_length = sorted(range(len(rows)), key=lambda number: _length(len(rows[number])))
     for length, group in itertools.groupby(by_length, lambda number: _length(len(rows[number]))):
         members = list(group)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from odeembed.decode import fill, filter_logits, sample
+from odeembed.decode import GREEDY, Decoding, decode, fill, filter_logits, sample
 from odeembed.errors import ConfigError
 
 LOGITS = jnp.log(jnp.array([0.5, 0.25, 0.15, 0.1]))
@@ -83,3 +83,65 @@ def test_banned_words_are_never_filled_in():
     model = table_model(0, 2, 3)
     found = fill(model, np.zeros(2, int), np.zeros(2, bool), beam=4, banned=(0, 2))
     assert [f.tokens.tolist() for f in found] == [[1, 1]]
+
+
+# A chain: the next token depends on the last one alone, and its number is the state. Token 0 ends.
+CHAIN = jnp.log(
+    jnp.array([[1.0, 0, 0, 0], [0.1, 0.2, 0.3, 0.4], [0.3, 0.1, 0.5, 0.1], [0.9, 0.04, 0.03, 0.03]]) + 1e-9
+)
+
+
+def chain(rows=1, steps=4, how=GREEDY, **settings):
+    start = jnp.array([1, 2, 3][:rows])
+    return decode(lambda s: CHAIN[s], lambda s, tokens, i: tokens, start, steps, how, **settings)
+
+
+def total(tokens, start):
+    """Log-probability of a sequence, its end included."""
+    return sum(float(CHAIN[a, b]) for a, b in itertools.pairwise([start, *tokens, 0]))
+
+
+def test_greedy_takes_the_likeliest_token_until_the_end():
+    out = chain(3)
+    assert out.tokens.tolist() == [[3, 0, 0, 0], [2, 2, 2, 2], [0, 0, 0, 0]]
+    assert out.lengths.tolist() == [1, 4, 0]
+    np.testing.assert_allclose(out.log_probability[0], total([3], 1), rtol=1e-5)
+    np.testing.assert_allclose(out.log_probability[1], 5 * np.log(0.5), rtol=1e-5)  # never ended: five tokens
+
+
+def test_a_wide_beam_finds_the_likeliest_sequence():
+    out = chain(3, steps=3, how=Decoding(beam=16))
+    for row, start in enumerate((1, 2, 3)):
+        every = [list(s) for n in range(4) for s in itertools.product((1, 2, 3), repeat=n)]
+        best = max(every, key=lambda s, start=start: total(s, start))
+        assert out.tokens[row, : out.lengths[row]].tolist() == best
+        np.testing.assert_allclose(out.log_probability[row], total(best, start), rtol=1e-5)
+
+
+def test_normalised_by_length_the_beam_prefers_longer_sequences():
+    out = chain(2, steps=3, how=Decoding(beam=64, alpha=1.0))
+    for row, start in enumerate((1, 2)):
+        every = [list(s) for n in range(4) for s in itertools.product((1, 2, 3), repeat=n)]
+        best = max(every, key=lambda s, start=start: total(s, start) / (len(s) + 1))
+        assert out.tokens[row, : out.lengths[row]].tolist() == best
+
+
+def test_draws_follow_the_chain_and_a_row_s_end_is_its_end():
+    rows = 4000
+    start = jnp.ones(rows, jnp.int32)
+    out = decode(
+        lambda s: CHAIN[s], lambda s, t, i: t, start, 3, Decoding(sample=True), key=jax.random.key(0)
+    )
+    first = np.bincount(out.tokens[:, 0], minlength=4) / rows
+    np.testing.assert_allclose(first, [0.1, 0.2, 0.3, 0.4], atol=0.03)
+    for tokens, length in zip(out.tokens.tolist(), out.lengths.tolist(), strict=True):
+        assert 0 not in tokens[:length] and not any(tokens[length:])
+
+
+def test_banned_tokens_are_never_chosen_and_draws_need_a_key():
+    assert chain(2, banned=(2, 3)).tokens.tolist() == [[1, 1, 1, 1], [0, 0, 0, 0]]
+    assert not {2, 3} & set(chain(2, banned=(2, 3), how=Decoding(beam=4)).tokens.ravel().tolist())
+    with pytest.raises(ConfigError, match="key"):
+        chain(how=Decoding(sample=True))
+    with pytest.raises(ConfigError, match="beam"):
+        Decoding(beam=4, sample=True)

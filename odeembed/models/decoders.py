@@ -1,7 +1,16 @@
-"""Decoders: what reads tokens off hidden states."""
+"""Decoders: what reads tokens off hidden states, and the flows whose states are read."""
+
+from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
-from jaxtyping import Array, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from odeembed.fields.mlp import MLPField
+from odeembed.models.encoders import JumpFlow
+from odeembed.precision import einsum, operands
+from odeembed.solve.config import SolveConfig
+from odeembed.solve.neural_ode import NeuralODE
 
 
 class ReadOut(nn.Module):
@@ -20,3 +29,187 @@ class ReadOut(nn.Module):
         """Read-outs of states of any leading shape."""
         x = nn.gelu(nn.Dense(self.features, name="dense")(states))
         return nn.LayerNorm(name="norm")(x) if self.normalise else x
+
+
+class WordModel(nn.Module):
+    """What every model of words has: their vectors, and logits of words from states that are read out onto them.
+
+    Attributes:
+      vocab_size: v; set from the data when a run starts.
+      embed_dim: e, width of the word vectors.
+      embed_std: standard deviation of the word vectors at the start. Small, so that what a rare word learns in its few
+        updates is not drowned by where it started.
+      tied: whether the output layer is the embedding itself (Press and Wolf 2017) or a table of its own.
+    """
+
+    vocab_size: int = 0
+    embed_dim: int = 128
+    embed_std: float = 0.01
+    tied: bool = True
+
+    def setup(self):
+        """Tables and bias of the vocabulary, and the read-out."""
+        init = nn.initializers.normal(self.embed_std)
+        self.embedding = nn.Embed(self.vocab_size, self.embed_dim, embedding_init=init)
+        if not self.tied:
+            self.output = nn.Embed(self.vocab_size, self.embed_dim, embedding_init=init)
+        self.bias = self.param("bias", nn.initializers.zeros, (self.vocab_size,))
+        self.read_out = ReadOut(self.embed_dim)
+
+    def embed(self, values: Int[Array, "*b"]) -> Float[Array, "*b e"]:
+        """The words' vectors, scaled so that their size does not depend on e."""
+        return self.embedding(values) * self.embed_dim**0.5
+
+    def logits(self, states: Float[Array, "*b e"]) -> Float[Array, "*b v"]:
+        """Unnormalised log-probability of each word, from read-outs."""
+        return einsum("...e,ev->...v", states, self._output_table().T) + self.bias
+
+    def logits_of(self, states: Float[Array, "*b e"], ids: Int[Array, "k"]) -> Float[Array, "*b k"]:
+        """The logits of the words `ids` alone."""
+        return einsum("...e,ek->...k", states, self._output_table()[ids].T) + self.bias[ids]
+
+    def logit_of_each(self, states: Float[Array, "*b e"], ids: Int[Array, "*b"]) -> Float[Array, "*b"]:
+        """One logit for each state, of its own word."""
+        states, vectors = operands(states, self._output_table()[ids])
+        return jnp.sum(states * vectors, axis=-1) + self.bias[ids]
+
+    def touch_tables(self) -> None:
+        """Makes the tables' parameters exist, at initialisation."""
+        if self.is_initializing():
+            self._output_table()
+
+    def _output_table(self):
+        return (self.embedding if self.tied else self.output).embedding
+
+
+class Decoded(NamedTuple):
+    """States that the tokens of a sentence and its end are read from.
+
+    Attributes:
+      states: float [b, l + 1, h]; number i is read for token i, and the one after the last token for the end.
+      stats: solver counts a row; empty for a discrete model.
+      failed: bool [b].
+      penalty: float [b], of the paths; None without one.
+    """
+
+    states: Any
+    stats: dict[str, Any]
+    failed: Any
+    penalty: Any = None
+
+
+class JumpDecoder(nn.Module):
+    """Autoregressive: the state flows from token to token and jumps at each; a token is read just before its own jump.
+
+    The code is where the state starts, one token before the first, and part of every input. With `flow.field=None` this
+    is a GRU, the discrete twin. With `tokens=False` nothing is read back: the state jumps by the code alone, which with
+    `flow.field=None` is the discrete twin of `FlowDecoder`.
+
+    Attributes:
+      flow: the flow and its jumps, in the forward direction alone.
+      tokens: whether the tokens are inputs.
+
+    References:
+      Rubanova et al. 2019, algorithm 1, for the flow; Bowman et al. 2016, section 3, for the code at the start.
+    """
+
+    flow: JumpFlow = JumpFlow(hidden=256, directions=("forward",))
+    tokens: bool = True
+
+    def setup(self):
+        """The map from a code to a state."""
+        self.first = nn.Dense(self.flow.hidden)
+
+    def start(self, z: Float[Array, "b d"]) -> Float[Array, "b h"]:
+        """The state one token before the first."""
+        return jnp.tanh(self.first(z))
+
+    def __call__(
+        self,
+        z: Float[Array, "b d"],
+        embedded: Float[Array, "b l e"],
+        times: Float[Array, "b l"],
+        mask: Bool[Array, "b l"],
+    ) -> Decoded:
+        """The states before every token and before the end, for inputs `embedded`, zeros for a token not to be seen."""
+        ts, real = _with_ends(times, mask)
+        blank = (
+            jnp.pad(embedded, ((0, 0), (1, 1), (0, 0)))
+            if self.tokens
+            else jnp.zeros((*ts.shape, 0), embedded.dtype)
+        )
+        codes = jnp.broadcast_to(z[:, None], (*ts.shape, z.shape[-1]))
+        jumps = jnp.pad(mask, ((0, 0), (1, 1))) if self.tokens else jnp.pad(real[:, 1:], ((0, 0), (0, 1)))
+        inputs = jnp.concatenate([blank, codes], axis=-1)
+        flow = self.flow(inputs, ts, jumps, real, start=self.start(z))
+        return Decoded(flow.before[0][:, 1:], flow.stats, flow.failed, flow.penalty)
+
+    def advance(
+        self,
+        h: Float[Array, "b h"],
+        z: Float[Array, "b d"],
+        embedded: Float[Array, "b e"],
+        t: Float[Array, " b"],
+    ) -> Float[Array, "b h"]:
+        """The state before the token at t + 1, from that before the token at t; at t = -1 there is no token."""
+        inputs = jnp.concatenate([embedded if self.tokens else embedded[:, :0], z], axis=-1)
+        jumps = jnp.stack([(t >= 0) | (not self.tokens), jnp.zeros(t.shape, bool)], axis=1)
+        ts = jnp.stack([t, t + 1], axis=1)
+        inputs = jnp.broadcast_to(inputs[:, None], (t.shape[0], 2, inputs.shape[-1]))
+        return self.flow(inputs, ts, jumps, jnp.ones_like(jumps), start=h).before[0][:, 1]
+
+
+class FlowDecoder(nn.Module):
+    """Inputless: the state starts at the code and flows; every token is read from the path at its own time.
+
+    Attributes:
+      hidden: width of the state.
+      field: vector field of the path.
+      config: how the path is solved.
+
+    References:
+      Bowman et al. 2016, section 5, for the decoder without inputs; Chen et al. 2018, section 5, for the path.
+    """
+
+    hidden: int = 256
+    field: nn.Module = MLPField(hidden=(256,), time=True)
+    config: SolveConfig = SolveConfig()
+    tokens: ClassVar[bool] = False
+
+    def setup(self):
+        """The map from a code to a state, and the path."""
+        self.first = nn.Dense(self.hidden)
+        self.ode = NeuralODE(self.field, self.config)
+
+    def start(self, z: Float[Array, "b d"]) -> Float[Array, "b h"]:
+        """The state one token before the first."""
+        return jnp.tanh(self.first(z))
+
+    def __call__(
+        self,
+        z: Float[Array, "b d"],
+        embedded: Float[Array, "b l e"],
+        times: Float[Array, "b l"],
+        mask: Bool[Array, "b l"],
+    ) -> Decoded:
+        """The states at every token and at the end; `embedded` is not looked at."""
+        ts, real = _with_ends(times, mask)
+        path = self.ode(self.start(z), ts, mask=real)
+        return Decoded(path.ys[:, 1:], path.stats, path.failed, path.penalty)
+
+    def advance(
+        self,
+        h: Float[Array, "b h"],
+        z: Float[Array, "b d"],
+        embedded: Float[Array, "b e"],
+        t: Float[Array, " b"],
+    ) -> Float[Array, "b h"]:
+        """The state at t + 1 from that at t."""
+        return self.ode(h, jnp.stack([t, t + 1], axis=1)).ys[:, 1]
+
+
+def _with_ends(times, mask):
+    """The times from one token before the first to one after the last, [b, l + 2], and which of them are real."""
+    ts = jnp.concatenate([times[:, :1] - 1.0, times, times[:, -1:] + 1.0], axis=1)
+    # A sentence ends one token after its own last, whatever it is padded to.
+    return ts, jnp.pad(mask, ((0, 0), (2, 0)), constant_values=True)

@@ -80,6 +80,7 @@ class JumpFlow(nn.Module):
         observed: Bool[Array, "b n"],
         mask: Bool[Array, "b n"],
         keys: Key[Array, " b"] | None = None,
+        start: Float[Array, "b h"] | None = None,
     ) -> Flow:
         """The states at all times.
 
@@ -88,6 +89,7 @@ class JumpFlow(nn.Module):
           observed: where the state jumps.
           mask: which times are real.
           keys: of the penalty's noise, one a row; None: the same noise for all, always.
+          start: the state at the beginning, in every direction; None: one that is learned, of each direction its own.
         """
         b = inputs.shape[0]
         flip = [direction == "backward" for direction in self.directions]
@@ -105,7 +107,8 @@ class JumpFlow(nn.Module):
         )
         h0 = tuple(
             jnp.broadcast_to(
-                self.param(f"start_{d}", nn.initializers.zeros, (self.hidden,)), (b, self.hidden)
+                self.param(f"start_{d}", nn.initializers.zeros, (self.hidden,)) if start is None else start,
+                (b, self.hidden),
             )
             for d in self.directions
         )

@@ -6,14 +6,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from odeembed.batch import Batch
 from odeembed.fields.attention import AttentionContext, AttentionField
 from odeembed.fields.mlp import MLPField
-from odeembed.models.decoders import ReadOut
+from odeembed.models.decoders import WordModel
 from odeembed.models.encoders import JumpFlow
-from odeembed.precision import einsum, operands
 from odeembed.solve.config import SolveConfig
 from odeembed.solve.neural_ode import NeuralODE
 from odeembed.solve.penalty import signs
@@ -239,32 +238,14 @@ class Transformer(nn.Module):
         return _read(states, embedded.shape[1], query, {}, jnp.zeros(y.shape[0], bool))
 
 
-class MaskedInterpolator(nn.Module):
-    """Embeddings, a body that interpolates, and a read-out onto the embeddings again (tied).
+class MaskedInterpolator(WordModel):
+    """Embeddings, a body that interpolates, and a read-out onto the embeddings again.
 
     Attributes:
-      vocab_size: v; set from the data when a run starts.
-      embed_dim: e, width of the word vectors.
       body: what carries information from the visible tokens to the times asked for.
-      embed_std: standard deviation of the word vectors at the start. Small, so that what a rare word learns in its few
-        updates is not drowned by where it started.
-      tied: whether the output layer is the embedding itself (Press and Wolf 2017) or a table of its own.
     """
 
-    vocab_size: int = 0
-    embed_dim: int = 128
     body: Jump | Latent | Depth | Transformer = Jump()
-    embed_std: float = 0.01
-    tied: bool = True
-
-    def setup(self):
-        """Tables and bias of the vocabulary, and the read-out."""
-        init = nn.initializers.normal(self.embed_std)
-        self.embedding = nn.Embed(self.vocab_size, self.embed_dim, embedding_init=init)
-        if not self.tied:
-            self.output = nn.Embed(self.vocab_size, self.embed_dim, embedding_init=init)
-        self.bias = self.param("bias", nn.initializers.zeros, (self.vocab_size,))
-        self.read_out = ReadOut(self.embed_dim)
 
     def __call__(
         self,
@@ -278,8 +259,7 @@ class MaskedInterpolator(nn.Module):
         Args:
           keys: of the noise in a penalty on the paths, one a sentence; None: the same noise for all, always.
         """
-        if self.is_initializing():
-            self._output_table()  # so that its parameters exist
+        self.touch_tables()
         hidden = self._hidden(batch, visible, query, keys)
         return Interpolation(self.read_out(hidden.states), hidden.stats, hidden.failed, hidden.penalty)
 
@@ -287,26 +267,10 @@ class MaskedInterpolator(nn.Module):
         """States of the body that contain the token itself, all real tokens visible."""
         return self._hidden(batch, None, None).contextual
 
-    def logits(self, states: Float[Array, "*b e"]) -> Float[Array, "*b v"]:
-        """Unnormalised log-probability of each word."""
-        return einsum("...e,ev->...v", states, self._output_table().T) + self.bias
-
-    def logits_of(self, states: Float[Array, "*b e"], ids: Int[Array, "k"]) -> Float[Array, "*b k"]:
-        """The logits of the words `ids` alone."""
-        return einsum("...e,ek->...k", states, self._output_table()[ids].T) + self.bias[ids]
-
-    def logit_of_each(self, states: Float[Array, "*b e"], ids: Int[Array, "*b"]) -> Float[Array, "*b"]:
-        """One logit for each state, of its own word."""
-        states, vectors = operands(states, self._output_table()[ids])
-        return jnp.sum(states * vectors, axis=-1) + self.bias[ids]
-
-    def _output_table(self):
-        return (self.embedding if self.tied else self.output).embedding
-
     def _hidden(self, batch, visible, query, keys=None):
         batch, visible, query = jax.tree.map(jnp.asarray, (batch, visible, query))
         visible = batch.mask if visible is None else visible & batch.mask
-        embedded = self.embedding(batch.values) * self.embed_dim**0.5
+        embedded = self.embed(batch.values)
         # A hidden token's own vector must reach nothing, whatever the body does with it.
         embedded = jnp.where(visible[..., None], embedded, 0.0)
         return self.body(embedded, batch.times, visible, batch.mask, query, keys)

@@ -6,11 +6,19 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from odeembed.batch import Batch
 from odeembed.errors import ConfigError
 from odeembed.mean import Mean
+from odeembed.objectives.tokens import (
+    derived,
+    sampled_nll,
+    sentence_keys,
+    solver_means,
+    token_nll,
+    weighted_mean,
+)
 
 _NOISE, _JITTER = 2, 3  # what a sentence's key is folded with; masking takes 0 and 1
 
@@ -142,24 +150,24 @@ class MaskedInterpolation:
         """
         key = jax.random.fold_in(key, step)
         visible = batch.mask & ~_hide(self.masking, key, batch)
-        keys = _keys(key, batch)
+        keys = sentence_keys(key, batch)
         if self.jitter:
             batch = batch._replace(times=batch.times + self._shifts(keys, batch.times))
-        out = model.apply({"params": params}, batch, visible, keys=_derived(keys, _NOISE))
+        out = model.apply({"params": params}, batch, visible, keys=derived(keys, _NOISE))
         if self.targets == "all":
             states, targets, weight = out.states, batch.values, batch.mask
         else:
             states, targets, weight = _gather_hidden(self.masking, out.states, batch, visible)
         weight = weight & (batch.index >= 0)[:, None]
         if self.negatives:
-            nll = self._sampled_nll(model, params, states, targets, jax.random.fold_in(key, 2**31 - 1))
+            key = jax.random.fold_in(key, 2**31 - 1)
+            nll = sampled_nll(model, params, states, targets, self.negatives, key)
         else:
-            logits = model.apply({"params": params}, states, method="logits")
-            nll = -jnp.take_along_axis(jax.nn.log_softmax(logits), targets[..., None], axis=-1)[..., 0]
-        loss, solver = _mean(nll, weight), _solver_means(out, batch)
+            nll = token_nll(model, params, states, targets)[0]
+        loss, solver = weighted_mean(nll, weight), solver_means(out, batch)
         if out.penalty is None:
             return {"loss": loss, **solver}
-        penalty = _mean(jnp.broadcast_to(out.penalty[:, None], weight.shape), weight)
+        penalty = weighted_mean(jnp.broadcast_to(out.penalty[:, None], weight.shape), weight)
         return {"loss": Mean(loss.total + penalty.total, loss.count), "penalty": penalty, **solver}
 
     def evaluate(self, model: Any, params: Any, batch: Batch, key: PRNGKeyArray) -> dict[str, Mean]:
@@ -170,25 +178,22 @@ class MaskedInterpolation:
         states, targets, weight = _gather_hidden(self.held_out, out.states, batch, visible)
         gap = _gather_hidden(self.held_out, gap[..., None], batch, visible)[0][..., 0]
         weight = weight & (batch.index >= 0)[:, None]
-        logits = model.apply({"params": params}, states, method="logits")
-        truth = jnp.take_along_axis(logits, targets[..., None], axis=-1)
-        nll = jax.nn.logsumexp(logits, axis=-1) - truth[..., 0]
-        above = jnp.sum(logits > truth, axis=-1)
+        nll, above = token_nll(model, params, states, targets)
         means = {
-            "nll": _mean(nll, weight),
-            "accuracy": _mean(above < 1, weight),
-            "top10": _mean(above < 10, weight),
-            **_solver_means(out, batch),
+            "nll": weighted_mean(nll, weight),
+            "accuracy": weighted_mean(above < 1, weight),
+            "top10": weighted_mean(above < 10, weight),
+            **solver_means(out, batch),
         }
         for g in range(1, self.gaps + 1):
-            means[f"nll/gap{g}"] = _mean(nll, weight & (gap == g))
-            means[f"accuracy/gap{g}"] = _mean(above < 1, weight & (gap == g))
+            means[f"nll/gap{g}"] = weighted_mean(nll, weight & (gap == g))
+            means[f"accuracy/gap{g}"] = weighted_mean(above < 1, weight & (gap == g))
         return means | self._accuracy_off_time(model, params, batch, visible)
 
     def _shifts(self, keys, times):
         """By how much each token's time is moved, by its sentence's noise alone."""
         draw = lambda key: jax.random.uniform(key, times.shape[1:], times.dtype, -self.jitter, self.jitter)  # noqa: E731
-        return jax.vmap(draw)(_derived(keys, _JITTER))
+        return jax.vmap(draw)(derived(keys, _JITTER))
 
     def _accuracy_off_time(self, model, params, batch, visible):
         """Accuracy of the hidden tokens read at their times plus each shift, all from one solve."""
@@ -201,41 +206,14 @@ class MaskedInterpolation:
         means = {}
         for shift, read in zip(self.shifts, jnp.split(states, len(self.shifts), axis=1), strict=True):
             best = jnp.argmax(model.apply({"params": params}, read, method="logits"), axis=-1)
-            means[f"accuracy/shift{shift:+g}"] = _mean(best == targets, weight)
+            means[f"accuracy/shift{shift:+g}"] = weighted_mean(best == targets, weight)
         return means
-
-    def _sampled_nll(self, model, params, states, targets, key):
-        """-log softmax over the target and shared negatives, each logit less the log of how often its word is there.
-
-        The words are numbered by falling count, so that q is Zipf's law, log-uniform in the number: no table is needed.
-        A negative stands there negatives * q times on average, in as many copies; the target counts once, so from its
-        logit goes the log of the probability 1 - (1 - q)^negatives that the word is among the drawn at all.
-        """
-        v = model.vocab_size
-        u = jax.random.uniform(key, (self.negatives,))
-        drawn = jnp.clip(jnp.floor(jnp.exp(u * jnp.log(v))).astype(jnp.int32), 1, v - 1)
-        q = lambda ids: jnp.log1p(1 / jnp.maximum(ids, 1)) / jnp.log(v)  # noqa: E731
-        present = -jnp.expm1(self.negatives * jnp.log1p(-q(targets)))
-        apply = lambda method, *args: model.apply({"params": params}, *args, method=method)  # noqa: E731
-        truth = apply("logit_of_each", states, targets) - jnp.log(present)
-        others = apply("logits_of", states, drawn) - jnp.log(self.negatives * q(drawn))
-        others = jnp.where(drawn == targets[..., None], -1e30, others)
-        return jnp.logaddexp(truth, jax.nn.logsumexp(others, axis=-1)) - truth
 
 
 def _hide(masking, key, batch):
     return jax.vmap(masking.hidden, in_axes=(0, 0, None if batch.groups is None else 0))(
-        _keys(key, batch), batch.mask, batch.groups
+        sentence_keys(key, batch), batch.mask, batch.groups
     )
-
-
-def _keys(key, batch):
-    """The noise of a sentence by its number alone: it does not depend on the batch or the devices it is in."""
-    return jax.vmap(lambda index: jax.random.fold_in(key, index))(batch.index)
-
-
-def _derived(keys, number):
-    return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
 
 
 def _gather_hidden(masking, values, batch, visible):
@@ -258,19 +236,3 @@ def _gap_lengths(hidden: Bool[Array, "b l"]) -> Int[Array, "b l"]:
         lambda h, r: jax.ops.segment_sum(h.astype(jnp.int32), r, num_segments=h.shape[0] + 1)[r]
     )
     return jnp.where(hidden, length(hidden, run), 0)
-
-
-def _mean(values: Float[Array, "b n"] | Bool[Array, "b n"], weight: Bool[Array, "b n"]) -> Mean:
-    return Mean(jnp.sum(jnp.where(weight, values, 0.0)), jnp.sum(weight, dtype=jnp.float32))
-
-
-def _solver_means(out, batch):
-    real = batch.index >= 0
-    means = {
-        "solver/failed": Mean(jnp.sum(out.failed & real, dtype=jnp.float32), jnp.sum(real, dtype=jnp.float32))
-    }
-    for name, count in out.stats.items():
-        means[f"solver/{name}"] = Mean(
-            jnp.sum(jnp.where(real, count, 0), dtype=jnp.float32), means["solver/failed"].count
-        )
-    return means

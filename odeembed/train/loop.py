@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from odeembed import mean
 from odeembed.batch import Batch
@@ -312,6 +313,14 @@ class _Run:
 
     def _init_from(self, other: str, state: TrainState) -> TrainState:
         step, params = Checkpoints(other).restore_params("best")
+        only = self.experiment.init_only
+        if only:
+            params, missing = _grafted(params, state.params, only)
+            if missing:
+                raise ConfigError(
+                    f"init_only must name parameters of {other} and of this model; got {', '.join(missing)}. "
+                    f"There are {', '.join(sorted(state.params))}."
+                )
         faults = tree_differences(tree_spec(params), tree_spec(state.params))
         if faults:
             raise ConfigError(
@@ -351,6 +360,19 @@ class _Run:
             device_memory_bytes=max(stat.get("peak_bytes_in_use", 0) for stat in stats),
             step_bytes=self.compiled.step_bytes,
         )
+
+
+def _grafted(taken: Any, own: Any, prefixes: tuple[str, ...]) -> tuple[Any, list[str]]:
+    """`own` parameters with those below the prefixes from `taken`, and the prefixes that one of the two lacks."""
+    taken, own = flatten_dict(taken, sep="/"), flatten_dict(own, sep="/")
+    below = lambda path, prefix: path == prefix or path.startswith(prefix + "/")  # noqa: E731
+    missing = [
+        prefix
+        for prefix in prefixes
+        if not all(any(below(path, prefix) for path in tree) for tree in (taken, own))
+    ]
+    found = {path: leaf for path, leaf in taken.items() if any(below(path, prefix) for prefix in prefixes)}
+    return unflatten_dict({**own, **found}, sep="/"), missing
 
 
 def _rank(values: Mapping[str, float], monitor: str) -> float:

@@ -13,6 +13,48 @@ from odeembed.errors import ConfigError
 
 
 @dataclasses.dataclass(frozen=True)
+class Aggressive:
+    """Until a step, some parameters are updated `inner` times, alone, before the others are updated once, alone.
+
+    Steps count both: of `inner` + 1 steps the last is the others'.
+
+    Attributes:
+      prefixes: path prefixes of the parameters that go ahead: of a sentence VAE its encoder.
+      inner: their updates before one of the others.
+      until: the step from which on all are updated together.
+
+    References:
+      He et al. 2019, Lagging Inference Networks and Posterior Collapse, algorithm 1, the number of inner updates fixed.
+    """
+
+    prefixes: tuple[str, ...] = ("encoder", "moments")
+    inner: int = 10
+    until: int = 1000
+
+    def __post_init__(self) -> None:
+        if not self.prefixes or self.inner < 1 or self.until < 0:
+            raise ConfigError(f"aggressive updates need prefixes, inner >= 1 and until >= 0; got {self}.")
+
+    def alternated(self, make: Any) -> optax.GradientTransformation:
+        """`make()` for both groups of parameters, each at its own steps and with a state of its own."""
+
+        def label(params: Any) -> Any:
+            ahead = lambda path: any(_below(_path(path), prefix) for prefix in self.prefixes)  # noqa: E731
+            return jax.tree.map_with_path(lambda path, leaf: "ahead" if ahead(path) else "others", params)
+
+        def at(last: bool) -> Any:
+            return lambda step, **_: (step >= self.until) | ((step % (self.inner + 1) == self.inner) == last)
+
+        return optax.partition(
+            {
+                "ahead": optax.conditionally_mask(make(), at(False)),
+                "others": optax.conditionally_mask(make(), at(True)),
+            },
+            label,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class Optimizer:
     """AdamW (Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization, algorithm 2).
 
@@ -31,6 +73,7 @@ class Optimizer:
       frozen: path prefixes of parameters that stay as they are, such as "embedding" or "body/field".
       paces: (path prefix, factor) pairs; the update of these parameters is multiplied by the factor. Where several
         prefixes match, their factors are multiplied.
+      aggressive: lets some parameters go ahead of the others at first; None: all are updated at every step.
     """
 
     peak: float = 1e-3
@@ -43,6 +86,7 @@ class Optimizer:
     eps: float = 1e-8
     frozen: tuple[str, ...] = ()
     paces: tuple[tuple[str, float], ...] = ()
+    aggressive: Aggressive | None = None
 
     def __post_init__(self) -> None:
         for name in ("peak", "warmup", "end", "clip", "weight_decay"):
@@ -60,11 +104,17 @@ class Optimizer:
     def build(self, steps: int) -> optax.GradientTransformation:
         """The transformation for a run of `steps` steps; `check` first that the prefixes match the parameters."""
         frozen = tuple((prefix, 0.0) for prefix in self.frozen)
+
+        def direction() -> optax.GradientTransformation:
+            return optax.chain(
+                optax.clip_by_global_norm(self.clip) if self.clip else optax.identity(),
+                optax.scale_by_adam(self.b1, self.b2, self.eps),
+                optax.add_decayed_weights(self.weight_decay, mask=_decayed),
+            )
+
         return optax.chain(
             _scaled(frozen),
-            optax.clip_by_global_norm(self.clip) if self.clip else optax.identity(),
-            optax.scale_by_adam(self.b1, self.b2, self.eps),
-            optax.add_decayed_weights(self.weight_decay, mask=_decayed),
+            direction() if self.aggressive is None else self.aggressive.alternated(direction),
             optax.scale_by_learning_rate(lambda count: self.learning_rate(count, steps)),
             _scaled(frozen + self.paces),
         )
@@ -89,6 +139,8 @@ class Optimizer:
         named = [("frozen", prefix) for prefix in self.frozen] + [
             ("paces", prefix) for prefix, _ in self.paces
         ]
+        ahead = () if self.aggressive is None else self.aggressive.prefixes
+        named += [("aggressive.prefixes", prefix) for prefix in ahead]
         for field, prefix in named:
             if not any(_below(path, prefix) for path in paths):
                 near = difflib.get_close_matches(prefix, known, n=3, cutoff=0.4) or known[:3]

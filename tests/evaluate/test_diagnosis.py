@@ -115,7 +115,7 @@ def batch_of(lengths, length, seed=0):
 
 
 def started(body, lengths=(4, 6)):
-    model, batch = MaskedInterpolator(9, 4, body, embed_std=1.0), batch_of(lengths, 6)
+    model, batch = MaskedInterpolator(9, 4, body=body, embed_std=1.0), batch_of(lengths, 6)
     return model, jax.jit(model.init)(jax.random.key(0), batch)["params"], batch
 
 

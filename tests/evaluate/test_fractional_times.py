@@ -25,7 +25,7 @@ def test_at_no_shift_it_is_the_accuracy_of_the_evaluation_and_only_every_nth_bat
         )
         for i in range(3)
     ]
-    model, objective = MaskedInterpolator(9, 4, Jump(JumpFlow(4)), embed_std=1.0), MaskedInterpolation()
+    model, objective = MaskedInterpolator(9, 4, body=Jump(JumpFlow(4)), embed_std=1.0), MaskedInterpolation()
     params = objective.init(model, jax.random.key(0), batches[0])
     asked = []
     dataset = SimpleNamespace(evaluation=lambda split: asked.append(split) or iter(batches))

@@ -43,7 +43,7 @@ def started():
     """Each model with its parameters, made once."""
     batch, made = batch_of([5, 8], 8), {}
     for body in BODIES.values():
-        model = MaskedInterpolator(V, E, body, embed_std=1.0)
+        model = MaskedInterpolator(V, E, body=body, embed_std=1.0)
         made[body] = model, jax.jit(model.init)(jax.random.key(0), batch)
     return made
 
@@ -186,7 +186,7 @@ def test_every_product_of_a_model_obeys_the_setting(body, started):
 
 
 def test_an_output_table_of_its_own():
-    model = MaskedInterpolator(V, E, BODIES["gru"], tied=False)
+    model = MaskedInterpolator(V, E, body=BODIES["gru"], tied=False)
     params = model.init(jax.random.key(0), batch_of([4], 8))
     gradient = jax.grad(lambda p: model.apply(p, jnp.ones((1, E)), method="logits").sum())(params)["params"]
     assert (gradient["embedding"]["embedding"] == 0).all()

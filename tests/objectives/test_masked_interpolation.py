@@ -29,7 +29,7 @@ def batch_of(lengths, length, seed=0):
 
 @pytest.fixture(scope="module")
 def model():
-    return MaskedInterpolator(V, 8, Jump(JumpFlow(8)), embed_std=1.0)
+    return MaskedInterpolator(V, 8, body=Jump(JumpFlow(8)), embed_std=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_the_penalty_is_a_mean_over_targets_whatever_the_batch(params, targets):
     def run(model, batch, step=7):
         return jax.jit(lambda batch: objective(model, params, batch, jax.random.key(3), step))(batch)
 
-    plain = run(MaskedInterpolator(V, 8, Jump(JumpFlow(8)), embed_std=1.0), batch)
+    plain = run(MaskedInterpolator(V, 8, body=Jump(JumpFlow(8)), embed_std=1.0), batch)
     once, twice = (run(penalised(kinetic=weight, jacobian=weight), batch) for weight in (1.0, 2.0))
     assert "penalty" not in plain and float(once["penalty"].total) > 1e-3
     np.testing.assert_allclose(twice["penalty"].total, 2 * once["penalty"].total, rtol=1e-5)
@@ -161,7 +161,7 @@ def test_all_visible_tokens_are_targets_with_all_and_none_with_hidden(model, par
 def test_all_targets_need_states_without_their_own_token():
     with pytest.raises(ConfigError, match="Transformer"):
         MaskedInterpolation(targets="all").init(
-            MaskedInterpolator(V, 8, Transformer(8)), jax.random.key(0), batch_of([5], 8)
+            MaskedInterpolator(V, 8, body=Transformer(8)), jax.random.key(0), batch_of([5], 8)
         )
 
 
@@ -295,7 +295,7 @@ def test_impossible_maskings_are_refused(wrong):
 def test_one_golden_step():
     """One SGD step on a fixed batch; renew the figures only when model, masking or noise were meant to change."""
     batch = batch_of([5, 8, 3, 8], 8)
-    model = MaskedInterpolator(V, 8, Jump(JumpFlow(8)))
+    model = MaskedInterpolator(V, 8, body=Jump(JumpFlow(8)))
     objective = MaskedInterpolation(targets="all", negatives=16)
     params = objective.init(model, jax.random.key(0), batch)
 

@@ -18,7 +18,7 @@ def wide():
 
 @pytest.fixture
 def rejecting():
-    """field, jump, problem(n) and gradients(config, n, jumping, timed) of a problem of which some steps are rejected."""
+    """field, jump, problem(n) and gradients(config, n, jumping, timed) of a problem with rejected steps."""
     return types.SimpleNamespace(field=field, jump=jump, problem=problem, gradients=gradients)
 
 

@@ -117,6 +117,7 @@ class TinyExperiment:
     monitor: str = "nll"
     patience: int = 0
     init_from: str | None = None
+    init_only: tuple[str, ...] = ()
     tensorboard: bool = False
 
 

@@ -30,7 +30,7 @@ from odeembed.train.step import make_step
 
 settings, layouts, steps, folder = json.loads(sys.argv[2])
 flow = JumpFlow(8, config=SolveConfig(steps=None, **settings))
-model = MaskedInterpolator(16, 8, Jump(flow), embed_std=1.0)
+model = MaskedInterpolator(16, 8, body=Jump(flow), embed_std=1.0)
 text, objective = TinyText(lengths=(6,)), MaskedInterpolation(targets="all")
 optimizer = Optimizer(peak=0.01, warmup=10).build(200)
 

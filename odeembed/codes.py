@@ -1,0 +1,256 @@
+"""Sentences to codes and back: encode, reconstruct, sample, and walk between two codes."""
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from odeembed.data.vocabulary import Vocabulary
+from odeembed.decode import GREEDY, Decoding, decode
+from odeembed.errors import ConfigError, DataError
+from odeembed.sentences import batches
+
+Way = Literal["straight", "spherical", "flow", "hidden"]
+_ROWS = 32  # shapes are few: so many rows at a time
+
+
+class Read(NamedTuple):
+    """Sentences as a model takes them.
+
+    Attributes:
+      ids: of each, token ids.
+      unknown: of each, how many of its words are out of the vocabulary.
+      cut: of each, how many of its tokens were left out because the model's longest sentence has no more.
+    """
+
+    ids: list[list[int]]
+    unknown: list[int]
+    cut: list[int]
+
+
+class Walk(NamedTuple):
+    """Sentences on the way between two codes.
+
+    Attributes:
+      shares: how far on the way each is, from 0 to 1.
+      sentences: token ids of each.
+      log_probabilities: of each under the decoder, in nats.
+    """
+
+    shares: list[float]
+    sentences: list[list[int]]
+    log_probabilities: list[float]
+
+
+class Coder:
+    """A trained sentence VAE with its vocabulary: every method takes and gives many sentences at once.
+
+    Attributes:
+      model, params: of a `SentenceVAE` with a latent.
+      vocabulary: its words.
+      longest: the most tokens that it was trained on, and that it decodes.
+      deterministic: whether codes are those of an autoencoder.
+    """
+
+    def __init__(
+        self, model: Any, params: Any, vocabulary: Vocabulary, longest: int, deterministic: bool = False
+    ):
+        if getattr(model, "latent", None) is None:
+            raise ConfigError(
+                "this model has no codes; expected a SentenceVAE with a latent. Name a run of one."
+            )
+        self.model, self.params, self.vocabulary, self.longest = model, params, vocabulary, longest
+        self.deterministic = deterministic
+
+    def read(self, lines: Iterable[str]) -> Read:
+        """Token ids of lines of text.
+
+        Raises:
+          DataError: a line without a word, or without one of the vocabulary.
+        """
+        ids, unknown, cut = [], [], []
+        for line in lines:
+            found, out = self.vocabulary.read(line)
+            if not line.strip():
+                raise DataError("expected a sentence; got an empty one. Write at least one word.")
+            if all(id == self.vocabulary.unk_id for id in found):
+                raise DataError(
+                    f"no word of {line[:80]!r} is in the vocabulary. Write it in the words of the training text."
+                )
+            ids.append(found[: self.longest])
+            unknown.append(out)
+            cut.append(len(found) - len(ids[-1]))
+        return Read(ids, unknown, cut)
+
+    def encode(self, sentences: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+        """Codes of sentences, float32 [n, d]: those at the means of the encoder's Gaussians, and its spreads.
+
+        With a flow on the posterior the spreads are those before it.
+        """
+        moments = _compiled_posterior(self.model)
+        means, stds = np.zeros((2, len(sentences), self.model.latent), np.float32)
+        for batch in batches([list(ids) for ids in sentences], self.vocabulary):
+            real = batch.index >= 0
+            mean, std = jax.device_get(moments(self.params, batch))
+            means[batch.index[real]], stds[batch.index[real]] = mean[real], std[real]
+        return means, stds
+
+    def decode(
+        self, codes: np.ndarray, how: Decoding = GREEDY, seed: int = 0, starts: np.ndarray | None = None
+    ) -> tuple[list[list[int]], list[float]]:
+        """The sentences of codes [n, d], and their log-probabilities in nats.
+
+        Args:
+          seed: of the draws.
+          starts: float [n, h], the decoder's states to begin with; None: those of the codes.
+        """
+        run = _compiled_decoding(self.model, how, self.longest, (self.vocabulary.unk_id,))
+        starts = _compiled_start(self.model)(self.params, codes) if starts is None else starts
+        sentences, totals = [], []
+        for first in range(0, len(codes), _ROWS):
+            part, begin = _filled(codes[first : first + _ROWS]), _filled(starts[first : first + _ROWS])
+            key = jax.random.fold_in(jax.random.key(seed), first)
+            out = jax.device_get(run(self.params, part, begin, key))
+            for row in range(min(_ROWS, len(codes) - first)):
+                sentences.append(out.tokens[row, : out.lengths[row]].tolist())
+                totals.append(float(out.log_probability[row]))
+        return sentences, totals
+
+    def prior(self, count: int, seed: int = 0) -> np.ndarray:
+        """Codes drawn from the prior, float32 [count, d]."""
+        return np.asarray(_compiled_prior(self.model, count)(self.params, jax.random.key(seed)))
+
+    def walk(
+        self,
+        first: np.ndarray,
+        last: np.ndarray,
+        steps: int,
+        way: Way = "straight",
+        how: Decoding = GREEDY,
+    ) -> list[Walk]:
+        """Decodes `steps` points of the ways from `first` to `last`, codes [n, d] each, both ends among them.
+
+        Raises:
+          ConfigError: no such way, or one that this model does not have.
+        """
+        shares = np.linspace(0, 1, steps)
+        codes, starts = between(self.model, self.params, first, last, shares, way)
+        flat = codes.reshape(-1, codes.shape[-1])
+        sentences, totals = self.decode(
+            flat, how, starts=None if starts is None else starts.reshape(-1, starts.shape[-1])
+        )
+        return [
+            Walk(shares.tolist(), sentences[at : at + steps], totals[at : at + steps])
+            for at in range(0, len(sentences), steps)
+        ]
+
+    def interpolate(
+        self, first: str, last: str, steps: int, way: Way = "straight", how: Decoding = GREEDY
+    ) -> tuple[Walk, Read]:
+        """The walk between two sentences, and how they were read.
+
+        Raises:
+          DataError: as for `read`; ConfigError: as for `walk`.
+        """
+        read = self.read([first, last])
+        codes = self.encode(read.ids)[0]
+        return self.walk(codes[:1], codes[1:], steps, way, how)[0], read
+
+
+def between(
+    model: Any, params: Any, first: np.ndarray, last: np.ndarray, shares: np.ndarray, way: Way
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Points of the ways from codes to codes, [n, d] each: codes [n, k, d], and where they begin, [n, k, h], or None.
+
+    "straight" and "spherical" go from code to code in a line and on the arc of a circle about 0, their length in a line
+    too; "flow" takes both to the flow's base, goes straight there, and comes back; "hidden" mixes the decoder's states
+    at the first token, and codes in a line.
+
+    Args:
+      shares: float [k] in [0, 1].
+
+    Raises:
+      ConfigError: no such way, or the prior is no flow.
+
+    References:
+      Shoemake 1985, section 3.3, for the arc.
+    """
+    if way not in get_args(Way):
+        raise ConfigError(f"no way {way!r} between codes. Use one of {', '.join(get_args(Way))}.")
+    if way == "flow" and model.prior is None:
+        raise ConfigError("the way along the flow needs a flow as prior; this model has none. Use straight.")
+    apply = functools.partial(model.apply, {"params": params})
+    line = lambda a, b: a[:, None] + shares[:, None] * (b - a)[:, None]  # noqa: E731
+    if way == "flow":
+        n, k, d = len(first), len(shares), first.shape[1]
+        bases = [np.asarray(apply(codes, method="to_base")) for codes in (first, last)]
+        return np.asarray(apply(line(*bases).reshape(n * k, d), method="from_base")).reshape(n, k, d), None
+    if way == "hidden":
+        states = [np.asarray(_compiled_start(model)(params, codes)) for codes in (first, last)]
+        return line(first, last), line(*states)
+    return (line(first, last) if way == "straight" else _arc(first, last, shares)), None
+
+
+def _arc(first, last, shares):
+    lengths = [np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12) for codes in (first, last)]
+    a, b = first / lengths[0], last / lengths[1]
+    angle = np.arccos(np.clip(np.sum(a * b, axis=1), -1, 1))[:, None, None]
+    share = shares[None, :, None]
+    # Where the codes point the same or the opposite way there is no arc, or there are many.
+    sine = np.sin(angle)
+    flat = sine < 1e-6
+    sine = np.where(flat, 1.0, sine)
+    one = np.where(flat, 1 - share, np.sin((1 - share) * angle) / sine)
+    other = np.where(flat, share, np.sin(share * angle) / sine)
+    length = lengths[0][:, None] + share * (lengths[1] - lengths[0])[:, None]
+    return (length * (one * a[:, None] + other * b[:, None])).astype(np.float32)
+
+
+def _filled(part):
+    """The rows and, up to the number that is compiled for, more like the last."""
+    return np.concatenate([part, np.repeat(part[-1:], _ROWS - len(part), axis=0)])
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled_posterior(model):
+    def moments(params, batch):
+        posterior = model.apply({"params": params}, batch, method="posterior")
+        return model.apply({"params": params}, posterior, method="mean_code"), jnp.exp(posterior.log_std)
+
+    return jax.jit(moments)
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled_start(model):
+    return jax.jit(lambda params, z: model.apply({"params": params}, z, method="start"))
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled_prior(model, count):
+    return jax.jit(lambda params, key: model.apply({"params": params}, key, count, method="prior_sample"))
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled_decoding(model, how, longest, banned):
+    @jax.jit
+    def run(params, z, start, key):
+        variables = {"params": params}
+        return decode(
+            lambda state: model.apply(variables, state[0], method="next_logits"),
+            lambda state, tokens, i: (
+                model.apply(
+                    variables, *state, tokens, jnp.full(tokens.shape, i, jnp.float32), method="advance"
+                ),
+                state[1],
+            ),
+            (start, z),
+            longest,
+            how,
+            banned=banned,
+            key=key,
+        )
+
+    return run

@@ -1,0 +1,175 @@
+"""Sentences judged by a language model that was trained apart, and what a language model learns from sentences."""
+
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from odeembed.batch import Batch
+from odeembed.codes import Coder
+from odeembed.data.vocabulary import Vocabulary
+from odeembed.errors import ConfigError
+from odeembed.objectives.sentence_vae import importance_weighted_nll
+from odeembed.sentences import batches
+
+
+class Judge:
+    """A language model: a `SentenceVAE` without a latent.
+
+    Attributes:
+      model, params, vocabulary: of its run.
+    """
+
+    def __init__(self, model: Any, params: Any, vocabulary: Vocabulary):
+        self.model, self.params, self.vocabulary = model, params, vocabulary
+
+    @classmethod
+    def open(cls, path: str, vocabulary: Vocabulary) -> "Judge":
+        """The language model of a run that has the same words.
+
+        Raises:
+          RunError: no run there; ConfigError: no language model, or one of other words.
+        """
+        from odeembed.runs import Run
+
+        run = Run.open(path)
+        if getattr(run.model, "latent", 0) is not None:
+            raise ConfigError(
+                f"{path} is no language model: a SentenceVAE with latent None. Name a run of one."
+            )
+        if run.vocabulary.fingerprint != vocabulary.fingerprint:
+            raise ConfigError(
+                f"the language model of {path} has other words. Train it on the same data and vocabulary."
+            )
+        return cls(run.model, run.params, run.vocabulary)
+
+    def nll(self, sentences: Sequence[Sequence[int]]) -> np.ndarray:
+        """-log p of each sentence and its end, in nats."""
+        found = np.zeros(len(sentences))
+        for batch in batches([list(ids) for ids in sentences], self.vocabulary):
+            real = batch.index >= 0
+            found[batch.index[real]] = np.asarray(_compiled_nll(self.model)(self.params, batch))[real]
+        return found
+
+    def perplexity(self, sentences: Sequence[Sequence[int]]) -> float:
+        """exp of the nats a token, each sentence's end being a token too."""
+        tokens = sum(len(ids) + 1 for ids in sentences)
+        return math.exp(min(float(self.nll(sentences).sum()) / max(tokens, 1), 700.0))
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled_nll(model):
+    key = jax.random.key(0)
+    return jax.jit(lambda params, batch: importance_weighted_nll(model, params, batch, key, 1))
+
+
+class Sentences(NamedTuple):
+    """Sentences in memory as a training split, in batches of one shape.
+
+    Attributes:
+      ids: of each sentence.
+      vocabulary: whose ids they are.
+      rows: of a batch.
+      seed: of the batches.
+    """
+
+    ids: list[list[int]]
+    vocabulary: Vocabulary
+    rows: int
+    seed: int
+
+    def batch(self, step: int) -> Batch:
+        """Rows drawn with replacement; pure in (seed, step)."""
+        index = np.random.default_rng([self.seed, step]).integers(0, len(self.ids), self.rows)
+        length = max(map(len, self.ids))
+        rows = [self.ids[number] for number in index.tolist()]
+        values, mask = np.zeros((self.rows, length), np.int32), np.zeros((self.rows, length), bool)
+        for row, ids in enumerate(rows):
+            values[row, : len(ids)], mask[row, : len(ids)] = ids, True
+        times = np.tile(np.arange(length, dtype=np.float32), (self.rows, 1))
+        return Batch(values, times, mask, index.astype(np.int32))
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What sentences drawn from the prior are worth.
+
+    Forward perplexity is that of the samples under the judge: low where they are likely sentences. Reverse perplexity
+    is that of the held-out text under a model of the judge's kind that was trained on the samples alone: low where
+    they are also as different as sentences are.
+
+    Attributes:
+      judge: run directory of a language model that was trained apart.
+      count: samples drawn.
+      steps: training steps of the reverse model; 0 leaves it out.
+      rows: sentences of its batches.
+
+    References:
+      Zhao et al. 2018, Adversarially Regularized Autoencoders, section 5.1.
+    """
+
+    judge: str = ""
+    count: int = 1000
+    steps: int = 300
+    rows: int = 32
+
+    def __call__(self, run: Any) -> dict[str, float]:
+        """Returns samples/forward_perplexity, samples/reverse_perplexity, samples/distinct and samples/length.
+
+        Args:
+          run: of a `SentenceVAE` with a latent.
+        """
+        judge, coder = Judge.open(self.judge, run.vocabulary), run.coder
+        sentences = sampled(coder, self.count, run.experiment.seed)
+        found = {
+            "samples/forward_perplexity": judge.perplexity(sentences),
+            "samples/distinct": len({tuple(ids) for ids in sentences}) / len(sentences),
+            "samples/length": float(np.mean([len(ids) for ids in sentences])),
+        }
+        if self.steps:
+            reverse = trained(
+                judge, Sentences(sentences, run.vocabulary, self.rows, run.experiment.seed), self.steps
+            )
+            found["samples/reverse_perplexity"] = reverse.perplexity(list(held_out(run.dataset)))
+        return found
+
+
+def sampled(coder: Coder, count: int, seed: int) -> list[list[int]]:
+    """Sentences of codes from the prior, each token drawn; empty ones left out, and longer than none."""
+    from odeembed.decode import Decoding
+
+    sentences, _ = coder.decode(coder.prior(count, seed), Decoding(sample=True), seed)
+    return [ids for ids in sentences if ids] or [[coder.vocabulary.unk_id]]
+
+
+def held_out(dataset: Any, split: str = "test") -> Iterator[list[int]]:
+    """The token ids of every sentence of a split."""
+    for batch in dataset.evaluation(split):
+        for values, mask in zip(batch.values[batch.index >= 0], batch.mask[batch.index >= 0], strict=True):
+            yield values[mask].tolist()
+
+
+def trained(judge: Judge, sentences: Sentences, steps: int) -> Judge:
+    """A language model of the judge's kind, trained from the start on some sentences."""
+    from odeembed.objectives.sentence_vae import SentenceELBO
+    from odeembed.train.optimizer import Optimizer
+    from odeembed.train.state import init_state
+    from odeembed.train.step import make_step
+
+    objective, first = SentenceELBO(), sentences.batch(0)
+    optimizer = Optimizer(peak=3e-3, warmup=min(100, steps // 4), clip=5.0).build(steps)
+    state = init_state(judge.model, objective, optimizer, first, sentences.seed, 0.0)
+    step = jax.jit(make_step(judge.model, objective, optimizer), donate_argnums=0)
+    for number in range(steps):
+        state = step(state, jax.tree.map(jnp.asarray, sentences.batch(number)))
+    return replace_params(judge, state.params)
+
+
+def replace_params(judge: Judge, params: Any) -> Judge:
+    """The same model with other parameters."""
+    return Judge(judge.model, params, judge.vocabulary)
