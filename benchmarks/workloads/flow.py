@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from odeembed.fields.divergence import with_divergence
 from odeembed.solve.config import SolveConfig
 from workloads.layers import mlp, mlp_params, torch_mlp
 from workloads.measuring import Case, against_peers_and_limit
@@ -43,12 +43,7 @@ def problem(exact: bool, batch: int = 512, hidden: int = 64) -> Problem:
         def velocity(x):
             return mlp(params, jnp.concatenate([x, jnp.broadcast_to(t, (*x.shape[:-1], 1))], axis=-1))
 
-        if exact:
-            along = [jnp.zeros_like(x).at[..., i].set(1) for i in range(2)]
-            pushed = [jax.jvp(velocity, (x,), (direction,)) for direction in along]
-            return pushed[0][0], sum(move[..., i : i + 1] for i, (_, move) in enumerate(pushed))
-        dx, pushed = jax.jvp(velocity, (x,), (noise,))
-        return dx, jnp.sum(pushed * noise, axis=-1, keepdims=True)
+        return with_divergence(velocity, x, None if exact else noise)
 
     def loss(params, data, ys):
         x, gained = (y[:, -1] for y in ys)

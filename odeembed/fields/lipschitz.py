@@ -67,7 +67,7 @@ class Bounded(nn.Module):
                 f"Bounded needs a field with a Lipschitz bound; {type(self.field).__name__} has none. "
                 "Use MLPField or GRUField, or one made of them."
             )
-        return jnp.minimum(1.0, self.constant / slope)
+        return self.constant / jnp.maximum(slope, self.constant)  # the slope may be 0
 
 
 def with_scales(field: nn.Module, variables: Any) -> Any:

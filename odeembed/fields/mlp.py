@@ -17,6 +17,8 @@ class MLPField(nn.Module):
       hidden: widths of the hidden layers.
       time: whether t is appended to the state, which makes the field non-autonomous.
       activation: tanh and softplus keep the field smooth and the steps of an adaptive solver long.
+      size_at_start: factor of the output layer's first kernel. With 0 nothing moves before the first update, and that
+        layer still has a gradient, as it would not behind a gate that is shut.
 
     References:
       Chen et al. 2018, Neural Ordinary Differential Equations, eq. (2).
@@ -25,6 +27,7 @@ class MLPField(nn.Module):
     hidden: tuple[int, ...] = (64,)
     time: bool = False
     activation: Literal["tanh", "softplus", "gelu"] = "tanh"
+    size_at_start: float = 1.0
     event_ndim: ClassVar[int] = 1
 
     @nn.compact
@@ -36,7 +39,8 @@ class MLPField(nn.Module):
             x = jnp.concatenate([y, jnp.broadcast_to(t, (*y.shape[:-1], 1)).astype(y.dtype)], axis=-1)
         for width in self.hidden:
             x = activation(nn.Dense(width)(x))
-        return nn.Dense(y.shape[-1])(x)
+        lecun = nn.initializers.lecun_normal()
+        return nn.Dense(y.shape[-1], kernel_init=lambda *args: self.size_at_start * lecun(*args))(x)
 
     def lipschitz(self, radius: float = 1.0) -> Float[Array, ""]:
         """An upper bound of the Lipschitz constant in y (2-norm), for all y and t: the product of the layers'.

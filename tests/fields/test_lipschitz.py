@@ -83,6 +83,19 @@ def test_the_gradient_goes_through_the_scale_though_it_is_taken_outside_the_solv
     assert abs(float(jnp.vdot(*last))) < abs(float(jnp.linalg.norm(last[0]) * jnp.linalg.norm(last[1])))
 
 
+def test_a_field_of_slope_0_is_left_as_it_is_and_its_gradient_is_finite():
+    inner = MLPField(hidden=(8,), size_at_start=0.0)
+    field = Bounded(inner)
+    params = field.init(jax.random.key(1), 0.0, Y)
+    value, gradient = jax.value_and_grad(lambda p: jnp.sum((field.apply(p, 0.0, Y) - Y) ** 2))(params)
+    alone = jax.grad(lambda p: jnp.sum((inner.apply(p, 0.0, Y) - Y) ** 2))(
+        {"params": params["params"]["field"]}
+    )
+    assert float(value) == float(jnp.sum(Y**2))
+    for got, wanted in zip(jax.tree.leaves(gradient), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-6)
+
+
 def test_a_field_without_a_bound_and_a_constant_that_is_none_are_refused():
     context = AttentionContext(jnp.zeros((3, 1)), jnp.ones((3, 1), bool))
     with pytest.raises(ConfigError, match="AttentionField has none"):

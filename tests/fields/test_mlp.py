@@ -40,3 +40,15 @@ def test_where_time_can_carry_the_derivative_anywhere_there_is_no_bound_of_its_s
     ):
         bound = field.apply(field.init(jax.random.key(0), t, y), method="bound")
         assert isinstance(bound, float) != known and (known or bound == math.inf)
+
+
+def test_of_size_0_the_field_is_zero_at_first_and_its_last_layer_learns():
+    y, t = jax.random.normal(jax.random.key(0), (3, 4)), jnp.zeros((3, 1))
+    whole = MLPField().init(jax.random.key(1), t, y)
+    half = MLPField(size_at_start=0.5).init(jax.random.key(1), t, y)
+    np.testing.assert_allclose(MLPField().apply(half, t, y), 0.5 * MLPField().apply(whole, t, y), rtol=1e-5)
+    still = MLPField(size_at_start=0.0)
+    params = still.init(jax.random.key(1), t, y)
+    assert not still.apply(params, t, y).any()
+    gradient = jax.grad(lambda p: jnp.sum((still.apply(p, t, y) - y) ** 2))(params)["params"]
+    assert jnp.abs(gradient["Dense_1"]["kernel"]).min() > 0 and not gradient["Dense_0"]["kernel"].any()
