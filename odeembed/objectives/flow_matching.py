@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from odeembed.models.flows import ContinuousFlow
+from odeembed.models.flow import ContinuousFlow
 
 
 def flow_matching_loss(

@@ -8,7 +8,7 @@ import optax
 import scipy.special
 
 from odeembed.fields.mlp import MLPField
-from odeembed.models.flows import ContinuousFlow
+from odeembed.models.flow import ContinuousFlow
 from odeembed.objectives.flow_matching import flow_matching_loss
 from odeembed.solve.config import SolveConfig
 

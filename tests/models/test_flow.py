@@ -13,7 +13,7 @@ import scipy.stats
 
 from odeembed.errors import ConfigError
 from odeembed.fields.mlp import MLPField
-from odeembed.models.flows import ContinuousFlow
+from odeembed.models.flow import ContinuousFlow
 from odeembed.solve.config import Penalty, SolveConfig
 from odeembed.solve.penalty import signs
 from odeembed.solve.solve import solve
