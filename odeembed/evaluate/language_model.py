@@ -17,6 +17,9 @@ from odeembed.errors import ConfigError
 from odeembed.objectives.sentence_vae import importance_weighted_nll
 from odeembed.sentences import batches
 
+_LENGTHS = 32  # lengths are multiples of it, so that few shapes are compiled
+_NEGATIVES = 1024
+
 
 class Judge:
     """A language model: a `SentenceVAE` without a latent.
@@ -69,7 +72,7 @@ def _compiled_nll(model):
 
 
 class Sentences(NamedTuple):
-    """Sentences in memory as a training split, in batches of one shape.
+    """Sentences in memory as a training split.
 
     Attributes:
       ids: of each sentence.
@@ -86,8 +89,8 @@ class Sentences(NamedTuple):
     def batch(self, step: int) -> Batch:
         """Rows drawn with replacement; pure in (seed, step)."""
         index = np.random.default_rng([self.seed, step]).integers(0, len(self.ids), self.rows)
-        length = max(map(len, self.ids))
         rows = [self.ids[number] for number in index.tolist()]
+        length = -(-max(map(len, rows)) // _LENGTHS) * _LENGTHS
         values, mask = np.zeros((self.rows, length), np.int32), np.zeros((self.rows, length), bool)
         for row, ids in enumerate(rows):
             values[row, : len(ids)], mask[row, : len(ids)] = ids, True
@@ -115,7 +118,7 @@ class Samples:
 
     judge: str = ""
     count: int = 1000
-    steps: int = 300
+    steps: int = 200
     rows: int = 32
 
     def __call__(self, run: Any) -> dict[str, float]:
@@ -161,15 +164,11 @@ def trained(judge: Judge, sentences: Sentences, steps: int) -> Judge:
     from odeembed.train.state import init_state
     from odeembed.train.step import make_step
 
-    objective, first = SentenceELBO(), sentences.batch(0)
+    objective = SentenceELBO(negatives=_NEGATIVES if judge.model.vocab_size > 2 * _NEGATIVES else 0)
+    first = sentences.batch(0)
     optimizer = Optimizer(peak=3e-3, warmup=min(100, steps // 4), clip=5.0).build(steps)
     state = init_state(judge.model, objective, optimizer, first, sentences.seed, 0.0)
     step = jax.jit(make_step(judge.model, objective, optimizer), donate_argnums=0)
     for number in range(steps):
         state = step(state, jax.tree.map(jnp.asarray, sentences.batch(number)))
-    return replace_params(judge, state.params)
-
-
-def replace_params(judge: Judge, params: Any) -> Judge:
-    """The same model with other parameters."""
-    return Judge(judge.model, params, judge.vocabulary)
+    return Judge(judge.model, state.params, judge.vocabulary)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 from odeembed.batch import Batch
 from odeembed.errors import ConfigError
 from odeembed.mean import Mean
+from odeembed.objectives.flow_matching import flow_matching_loss
 from odeembed.objectives.tokens import (
     derived,
     sampled_nll,
@@ -19,7 +20,7 @@ from odeembed.objectives.tokens import (
     weighted_mean,
 )
 
-_CODE, _WORDS, _INPUTS, _OUTPUTS = range(4)  # what a sentence's key is folded with
+_CODE, _WORDS, _INPUTS, _OUTPUTS, _FLOW = range(5)  # what a sentence's key is folded with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,6 +191,64 @@ class SentenceELBO:
         if self.free_bits_by == "dimension":
             return jnp.maximum(kl, self.free_bits).sum(-1)
         return jnp.maximum(kl.sum(-1), self.free_bits)
+
+
+@dataclasses.dataclass(frozen=True)
+class CodeFlowMatching:
+    """Fits the flow that is a model's prior to the codes of its encoder, which stay as they are.
+
+    Samples then come from where the codes are. Freeze all parameters but the prior's: nothing else has a gradient, but
+    weight decay would move it.
+
+    Attributes:
+      deterministic: the codes are the posteriors' means, as those of an autoencoder.
+      sigma_min: standard deviation around a code at which its way from the noise ends.
+
+    References:
+      Lipman et al. 2023, Flow Matching for Generative Modeling.
+    """
+
+    deterministic: bool = False
+    sigma_min: float = 1e-4
+
+    def init(self, model: Any, key: PRNGKeyArray, batch: Batch) -> Any:
+        """Parameters of the model, from the shapes of a batch.
+
+        Raises:
+          ConfigError: the model's prior is no flow.
+        """
+        if model.prior is None:
+            raise ConfigError(
+                "flow matching needs a flow as prior; the model has none. Give model.prior one."
+            )
+        return SentenceELBO().init(model, key, batch)
+
+    def __call__(
+        self, model: Any, params: Any, batch: Batch, key: PRNGKeyArray, step: Any
+    ) -> dict[str, Mean]:
+        """The loss of flow matching, by sentence."""
+        keys = sentence_keys(jax.random.fold_in(key, step), batch)
+        z, posterior, _ = self._bound()._code(model, params, batch, derived(keys, _CODE))
+        loss = flow_matching_loss(
+            model.prior,
+            params["prior"],
+            jax.lax.stop_gradient(z),
+            derived(keys, _FLOW),
+            sigma_min=self.sigma_min,
+        )
+        rows = batch.index >= 0
+        return {"loss": weighted_mean(loss, rows), **solver_means(posterior, batch)}
+
+    def evaluate(self, model: Any, params: Any, batch: Batch, key: PRNGKeyArray) -> dict[str, Mean]:
+        """What `SentenceELBO` measures, the flow being the prior, and the negative log-density of a code."""
+        keys = derived(sentence_keys(key, batch), _CODE)
+        z, _, _ = self._bound()._code(model, params, batch, keys)
+        density = model.apply({"params": params}, z, method="log_prior")
+        found = self._bound().evaluate(model, params, batch, key)
+        return found | {"prior_nll": weighted_mean(-density, batch.index >= 0)}
+
+    def _bound(self):
+        return SentenceELBO(deterministic=self.deterministic)
 
 
 def targets_of(batch: Batch) -> tuple[Any, Any]:
