@@ -108,7 +108,7 @@ class Coder:
           starts: float [n, h], the decoder's states to begin with; None: those of the codes.
         """
         run = _compiled_decoding(self.model, how, self.longest, (self.vocabulary.unk_id,))
-        starts = _compiled_start(self.model)(self.params, codes) if starts is None else starts
+        starts = _compiled(self.model, "start")(self.params, codes) if starts is None else starts
         sentences, totals = [], []
         for first in range(0, len(codes), _ROWS):
             part, begin = _filled(codes[first : first + _ROWS]), _filled(starts[first : first + _ROWS])
@@ -128,7 +128,7 @@ class Coder:
         first: np.ndarray,
         last: np.ndarray,
         steps: int,
-        way: Way = "straight",
+        way: str = "straight",
         how: Decoding = GREEDY,
     ) -> list[Walk]:
         """Decodes `steps` points of the ways from `first` to `last`, codes [n, d] each, both ends among them.
@@ -148,7 +148,7 @@ class Coder:
         ]
 
     def interpolate(
-        self, first: str, last: str, steps: int, way: Way = "straight", how: Decoding = GREEDY
+        self, first: str, last: str, steps: int, way: str = "straight", how: Decoding = GREEDY
     ) -> tuple[Walk, Read]:
         """The walk between two sentences, and how they were read.
 
@@ -161,7 +161,7 @@ class Coder:
 
 
 def between(
-    model: Any, params: Any, first: np.ndarray, last: np.ndarray, shares: np.ndarray, way: Way
+    model: Any, params: Any, first: np.ndarray, last: np.ndarray, shares: np.ndarray, way: str
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Points of the ways from codes to codes, [n, d] each: codes [n, k, d], and where they begin, [n, k, h], or None.
 
@@ -182,14 +182,14 @@ def between(
         raise ConfigError(f"no way {way!r} between codes. Use one of {', '.join(get_args(Way))}.")
     if way == "flow" and model.prior is None:
         raise ConfigError("the way along the flow needs a flow as prior; this model has none. Use straight.")
-    apply = functools.partial(model.apply, {"params": params})
     line = lambda a, b: a[:, None] + shares[:, None] * (b - a)[:, None]  # noqa: E731
     if way == "flow":
         n, k, d = len(first), len(shares), first.shape[1]
-        bases = [np.asarray(apply(codes, method="to_base")) for codes in (first, last)]
-        return np.asarray(apply(line(*bases).reshape(n * k, d), method="from_base")).reshape(n, k, d), None
+        bases = [np.asarray(_compiled(model, "to_base")(params, codes)) for codes in (first, last)]
+        codes = _compiled(model, "from_base")(params, line(*bases).reshape(n * k, d).astype(np.float32))
+        return np.asarray(codes).reshape(n, k, d), None
     if way == "hidden":
-        states = [np.asarray(_compiled_start(model)(params, codes)) for codes in (first, last)]
+        states = [np.asarray(_compiled(model, "start")(params, codes)) for codes in (first, last)]
         return line(first, last), line(*states)
     return (line(first, last) if way == "straight" else _arc(first, last, shares)), None
 
@@ -223,9 +223,9 @@ def _compiled_posterior(model):
     return jax.jit(moments)
 
 
-@functools.lru_cache(maxsize=4)
-def _compiled_start(model):
-    return jax.jit(lambda params, z: model.apply({"params": params}, z, method="start"))
+@functools.lru_cache(maxsize=12)
+def _compiled(model, method):
+    return jax.jit(lambda params, z: model.apply({"params": params}, z, method=method))
 
 
 @functools.lru_cache(maxsize=4)

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from odeembed.codes import Coder, Walk, Way
+from odeembed.codes import Walk, Way
+from odeembed.data.grammar import parse
+from odeembed.data.vocabulary import Vocabulary
 from odeembed.evaluate.language_model import Judge, held_out
 
 
@@ -130,7 +132,9 @@ class GrammarWalks:
         for way in self.ways:
             walks = coder.walk(first, last, self.steps, way)
             counted = [walk for walk, *pair in zip(walks, *ends, strict=True) if counts(walk, *pair)]
-            found |= {f"grammar/{way}/{key}": value for key, value in parsed(counted, coder).items()}
+            found |= {
+                f"grammar/{way}/{key}": value for key, value in parsed(counted, coder.vocabulary).items()
+            }
             found[f"grammar/{way}/counted"] = len(counted) / len(walks)
         return found
 
@@ -141,13 +145,11 @@ def counts(walk: Walk, first: list[int], last: list[int]) -> bool:
     return walk.sentences[0] == first and walk.sentences[-1] == last and len(between) >= 3
 
 
-def parsed(walks: list[Walk], coder: Coder) -> dict[str, float]:
+def parsed(walks: list[Walk], vocabulary: Vocabulary) -> dict[str, float]:
     """The share of the sentences between that parse, and of steps that keep production class and topic."""
-    from odeembed.data.grammar import parse
-
     inner, production, topic = [], [], []
     for walk in walks:
-        parses = [parse(coder.vocabulary.decode(ids)) for ids in walk.sentences]
+        parses = [parse(vocabulary.decode(ids)) for ids in walk.sentences]
         inner += [one is not None for one in parses[1:-1]]
         for one, other in pairwise(parses):
             if one is not None and other is not None:

@@ -11,11 +11,14 @@ _STEEPEST = {"tanh": 1.0, "softplus": 1.0, "gelu": 1.129}  # of jax's gelu, by t
 
 
 class MLPField(nn.Module):
-    """dy/dt = MLP([y, t]); the output layer is as wide as the state.
+    """dy/dt = MLP([y, c, t]), of which c and t are left out where they are not asked for.
+
+    The output layer is as wide as the state.
 
     Attributes:
       hidden: widths of the hidden layers.
       time: whether t is appended to the state, which makes the field non-autonomous.
+      condition: whether the context, float [*b, c], is appended too.
       activation: tanh and softplus keep the field smooth and the steps of an adaptive solver long.
       size_at_start: factor of the output layer's first kernel. With 0 nothing moves before the first update, and that
         layer still has a gradient, as it would not behind a gate that is shut.
@@ -28,15 +31,16 @@ class MLPField(nn.Module):
     time: bool = False
     activation: Literal["tanh", "softplus", "gelu"] = "tanh"
     size_at_start: float = 1.0
+    condition: bool = False
     event_ndim: ClassVar[int] = 1
 
     @nn.compact
     def __call__(self, t: Any, y: Float[Array, "*b d"], context: Any = None) -> Float[Array, "*b d"]:
         """The derivative at time t; [*b, d] like y."""
         activation = {"tanh": jnp.tanh, "softplus": nn.softplus, "gelu": nn.gelu}[self.activation]
-        x = y
+        x = jnp.concatenate([y, context], axis=-1) if self.condition else y
         if self.time:
-            x = jnp.concatenate([y, jnp.broadcast_to(t, (*y.shape[:-1], 1)).astype(y.dtype)], axis=-1)
+            x = jnp.concatenate([x, jnp.broadcast_to(t, (*y.shape[:-1], 1)).astype(y.dtype)], axis=-1)
         for width in self.hidden:
             x = activation(nn.Dense(width)(x))
         lecun = nn.initializers.lecun_normal()
@@ -45,8 +49,8 @@ class MLPField(nn.Module):
     def lipschitz(self, radius: float = 1.0) -> Float[Array, ""]:
         """An upper bound of the Lipschitz constant in y (2-norm), for all y and t: the product of the layers'.
 
-        A layer's is the largest singular value of its kernel times the steepest slope of its activation. The column of
-        the time is no part of it.
+        A layer's is the largest singular value of its kernel times the steepest slope of its activation. What is
+        appended to the state is no part of it.
 
         Args:
           radius: not looked at; the bound holds everywhere.
@@ -55,24 +59,24 @@ class MLPField(nn.Module):
           Gouk et al. 2021, Regularisation of Neural Networks by Enforcing Lipschitz Continuity.
         """
         kernels = [layer["kernel"] for layer in self._layers()]
-        if self.time:
-            kernels[0] = kernels[0][:-1]
+        kernels[0] = kernels[0][: kernels[-1].shape[1]]
         steepest = _STEEPEST[self.activation] ** len(self.hidden)
         return steepest * jnp.prod(jnp.stack([jnp.linalg.norm(kernel, 2) for kernel in kernels]))
 
     def bound(self, radius: float = 1.0) -> Float[Array, " d"] | float:
-        """Upper bounds of |dy_i/dt| for |y_i| <= radius and all t, by interval arithmetic.
+        """Upper bounds of |dy_i/dt| for |y_i| <= radius and whatever is appended, by interval arithmetic.
 
         Returns:
-          math.inf where time is an input and nothing bounds what follows: softplus, gelu, or no hidden layer.
+          math.inf where something is appended and nothing bounds what follows: softplus, gelu, or no hidden layer.
         """
-        if self.time and (self.activation != "tanh" or not self.hidden):
+        appended = self.time or self.condition
+        if appended and (self.activation != "tanh" or not self.hidden):
             return math.inf
         *inner, last = self._layers()
         size = jnp.full(last["bias"].shape, radius)
         for i, layer in enumerate(inner):
-            if self.time and i == 0:
-                size = jnp.ones(layer["bias"].shape)  # |tanh| <= 1, whatever the time
+            if appended and i == 0:
+                size = jnp.ones(layer["bias"].shape)  # |tanh| <= 1
                 continue
             size = size @ jnp.abs(layer["kernel"]) + jnp.abs(layer["bias"])
             # Of |x| <= size: softplus rises throughout, and |gelu(x)| <= |x|.

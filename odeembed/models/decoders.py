@@ -164,7 +164,7 @@ class FlowDecoder(nn.Module):
 
     Attributes:
       hidden: width of the state.
-      field: vector field of the path.
+      field: vector field of the path; its context is the code.
       config: how the path is solved.
 
     References:
@@ -172,7 +172,7 @@ class FlowDecoder(nn.Module):
     """
 
     hidden: int = 256
-    field: nn.Module = MLPField(hidden=(256,), time=True)
+    field: nn.Module = MLPField(hidden=(256,), condition=True)
     config: SolveConfig = SolveConfig()
     tokens: ClassVar[bool] = False
 
@@ -194,7 +194,7 @@ class FlowDecoder(nn.Module):
     ) -> Decoded:
         """The states at every token and at the end; `embedded` is not looked at."""
         ts, real = _with_ends(times, mask)
-        path = self.ode(self.start(z), ts, mask=real)
+        path = self.ode(self.start(z), ts, z, mask=real)
         return Decoded(path.ys[:, 1:], path.stats, path.failed, path.penalty)
 
     def advance(
@@ -205,7 +205,7 @@ class FlowDecoder(nn.Module):
         t: Float[Array, " b"],
     ) -> Float[Array, "b h"]:
         """The state at t + 1 from that at t."""
-        return self.ode(h, jnp.stack([t, t + 1], axis=1)).ys[:, 1]
+        return self.ode(h, jnp.stack([t, t + 1], axis=1), z).ys[:, 1]
 
 
 def _with_ends(times, mask):

@@ -1,0 +1,11 @@
+"""The discrete twin of ptb_flow: a GRU with as many parameters that is fed the code at every word, and no word."""
+
+from ptb_flow import inputless
+from ptb_jump import experiments as jump
+
+from odeembed.models.decoders import JumpDecoder
+from odeembed.models.encoders import JumpFlow
+
+# The width is chosen for as many parameters, those of the words left out, as the flow has.
+decoder = JumpDecoder(JumpFlow(hidden=306, field=None, directions=("forward",)), tokens=False)
+experiments = {size: inputless(one, decoder) for size, one in jump.items()}
