@@ -18,5 +18,5 @@ def inputless(one: Experiment, decoder: FlowDecoder | JumpDecoder) -> Experiment
     return replace(one, model=model.clone(decoder=decoder), objective=objective)
 
 
-decoder = FlowDecoder(hidden=320, field=GRUField(), config=grid)
+decoder = FlowDecoder(hidden=256, field=GRUField(waves=6, condition=True), config=grid)
 experiments = {size: inputless(one, decoder) for size, one in jump.items()}

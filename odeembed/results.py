@@ -28,7 +28,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     For each corpus: interpolation-, gaps-, shifts-, words- (vectors as they are), readings- (every reading tried),
     differences- and all-differences- (likewise), analogies- and sentences-<corpus>. Runs that differ by their seed
     alone share a row: the mean, with half the distance between the largest and the smallest after a ±. The runs of
-    <corpus>_adaptive, which are shorter, stand in evaluations-<corpus> and in no other. Of the solvers:
+    <corpus>_adaptive, which are shorter, stand in evaluations-<corpus> and in no other. Sentence VAEs have tables of
+    their own: vae-, codes-, samples-, walks- (between sentences), prior-walks- and grammar-<corpus>. Of the solvers:
     solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances and precision. Of the
     gradient methods: adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances.
 
@@ -46,6 +47,7 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     found: dict[str, str] = {}
     for corpus in sorted({_corpus(rows[0]) for rows in [*runs.values(), *baselines.values()]}):
         ours = {name: rows for name, rows in runs.items() if _corpus(rows[0]) == corpus}
+        coders = {name: ours.pop(name) for name in list(ours) if _is_coder(ours[name][0])}
         adaptive = {name: ours.pop(name) for name in list(ours) if _is_adaptive(ours[name][0])}
         theirs = {name: rows for name, rows in baselines.items() if _corpus(rows[0]) == corpus}
         compared = [row for row in comparisons if _corpus(row) == corpus]
@@ -60,6 +62,12 @@ def tables(root: Path | str = ".") -> dict[str, str]:
             "analogies": _scores(ours, "analogy", "asked"),
             "sentences": _scores(ours, "sts", "pairs"),
             "evaluations": _evaluations(adaptive),
+            "vae": _bounds(coders),
+            "codes": _metrics(coders, _CODES),
+            "samples": _metrics(coders, _SAMPLES),
+            "walks": _walks(coders, "walks", _WALKS),
+            "prior-walks": _walks(coders, "prior_walks", _WALKS),
+            "grammar": _walks(coders, "grammar", _PARSED),
         }
         found |= {f"{name}-{corpus}": table for name, table in drawn.items() if table}
     found |= {f"solvers-{result['workload'].lower()}": _solver_variants(result) for result in solvers}
@@ -195,6 +203,95 @@ def _interpolation(runs: Mapping[str, Sequence[Result]]) -> str:
             ]
         )
     return _markdown(header, rows)
+
+
+# Of a sentence VAE's tables: heading, metric, digits.
+_CODES = (
+    ("KL", "codes/kl", 2),
+    ("mutual information", "codes/mutual_information", 2),
+    ("active units", "codes/active_units", 0),
+    ("sentences reconstructed", "codes/reconstructed", 3),
+    ("words in place", "codes/reconstructed_words", 3),
+)
+_SAMPLES = (
+    ("forward perplexity", "samples/forward_perplexity", 1),
+    ("reverse perplexity", "samples/reverse_perplexity", 1),
+    ("distinct", "samples/distinct", 3),
+    ("mean length", "samples/length", 1),
+)
+_WALKS = (
+    ("perplexity between", "perplexity", 1),
+    ("different sentences", "distinct", 2),
+    ("steps without change", "repeats", 3),
+    ("steps that approach", "approach", 3),
+    ("words changed over distance", "detour", 2),
+)
+_PARSED = (
+    ("pairs that count", "counted", 3),
+    ("sentences between that parse", "parse", 3),
+    ("steps that keep the production", "production", 3),
+    ("steps that keep the topic", "topic", 3),
+)
+
+
+def _is_coder(result: Result) -> bool:
+    return any(node.get("type", "").endswith(":SentenceVAE") for node in _nodes(result["experiment"]))
+
+
+def _bounds(runs: Mapping[str, Sequence[Result]]) -> str:
+    """What sentences cost in nats, and perplexities: by the bound on all tokens, and weighted on those named."""
+    header = (
+        "model | parameters (body) | steps | tokens | -ELBO | reconstruction | KL | perplexity by ELBO | "
+        "importance-weighted nats | perplexity | test tokens | wall time | seeds"
+    )
+    rows = []
+    for name, seeds in runs.items():
+        first = seeds[0]
+        elbo = [None if (value := _value(row, "elbo")) is None else -value for row in seeds]
+        point = first["experiment"]["objective"].get("deterministic", False)
+        terms = [[_value(row, key) for row in seeds] for key in ("reconstruction", "kl", "perplexity")]
+        weighted = [[_value(row, f"iw/{key}") for row in seeds] for key in ("nats", "perplexity")]
+        minutes = _mean([row["seconds"] / 60 for row in seeds], 0, spread=False)
+        samples = _value(first, "iw/samples")
+        tokens = _mean([_value(first, "iw/tokens")], 0)
+        rows.append(
+            [
+                _label(name),
+                f"{_short(first['parameters']['total'])} ({_short(first['parameters']['body'])})",
+                f"{first['steps']:,}",
+                _short(first["tokens"]),
+                "–" if point else _mean(elbo, 2),
+                _mean(terms[0], 2),
+                "–" if point else _mean(terms[1], 2),
+                "–" if point else _mean(terms[2], 1),
+                _mean(weighted[0], 2),
+                _mean(weighted[1], 1),
+                tokens if samples in (None, 1) else f"{tokens} (IW-{samples:.0f})",
+                f"{minutes} min",
+                len(seeds),
+            ]
+        )
+    return _markdown(header, rows)
+
+
+def _metrics(runs: Mapping[str, Sequence[Result]], columns: Sequence[tuple[str, str, int]]) -> str:
+    """A row a run that has any of the metrics, a column each."""
+    header = " | ".join(["model", *(heading for heading, _, _ in columns)])
+    return _markdown(header, _metric_rows(runs, [(key, digits) for _, key, digits in columns]))
+
+
+def _walks(runs: Mapping[str, Sequence[Result]], prefix: str, columns: Sequence[tuple[str, str, int]]) -> str:
+    """A row a run and way."""
+    rows = []
+    for name, seeds in runs.items():
+        keys = (re.fullmatch(rf"{prefix}/(\w+)/\w+", key) for key in seeds[0]["metrics"])
+        for way in dict.fromkeys(found[1] for found in keys if found):
+            values = [
+                _mean([_value(row, f"{prefix}/{way}/{key}") for row in seeds], digits)
+                for _, key, digits in columns
+            ]
+            rows.append([_label(name), way, *values])
+    return _markdown(" | ".join(["model", "way", *(heading for heading, _, _ in columns)]), rows)
 
 
 def _is_adaptive(result: Result) -> bool:

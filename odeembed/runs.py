@@ -38,6 +38,7 @@ from odeembed.experiment import (
     to_json,
 )
 from odeembed.export import export
+from odeembed.models.interpolator import MaskedInterpolator
 from odeembed.solve.config import Adjoint, SolveConfig
 from odeembed.train.checkpoint import Checkpoints, Which
 from odeembed.train.loop import Outcome
@@ -50,6 +51,11 @@ DEMO_MIN_COUNT = 20  # rarer words have vectors that were hardly trained
 _PACKAGES = ("jax", "jaxlib", "flax", "diffrax", "optax", "orbax-checkpoint", "numpy", "sentencepiece")
 _PUBLISHED = (":(exclude)results", ":(exclude)benchmarks/results")
 _WORDS = ("embedding", "output", "bias", "read_out")  # parameters that every model of words has
+_COLLAPSED = (
+    "the code has collapsed: no active unit, so that the decoder does without it. Raise objective.free_bits or "
+    "objective.word_dropout, let objective.annealing rise for longer, set optimizer.aggressive, or start from an "
+    "autoencoder with init_from and init_only."
+)
 _HELD_OUT = ("elbo", "nll", "accuracy", "top10")
 
 
@@ -169,7 +175,8 @@ class Run:
           ConfigError: no such reading.
         """
         name = reading or "embedding"
-        dataset = None if name.split("-")[0] == "embedding" else self.dataset
+        read = name.split("-")[0] != "embedding" and isinstance(self.model, MaskedInterpolator)
+        dataset = self.dataset if read else None
         found = readings(self.model, self.params, self.vocabulary, dataset)
         if name not in found:
             raise ConfigError(f"no reading {name!r}. Use one of {', '.join(found)}.")
@@ -188,12 +195,25 @@ class Run:
         )
 
     def embed(self, lines: Iterable[str]) -> Iterator[sentences.Embedded]:
-        """Yields a vector for each line: the mean of its contextual states."""
+        """Yields a vector for each line: the mean of its contextual states; ConfigError where the model has none."""
+        self._interpolates("encode gives a sentence's code")
         return sentences.embed(self.model, self.params, self.vocabulary, lines)
 
     def infill(self, sentence: str, k: int = 5) -> sentences.Filled:
-        """Fills the gaps ___ of a sentence, and names the k likeliest words of each; DataError without a gap."""
+        """Fills the gaps ___ of a sentence, and names the k likeliest words of each.
+
+        Raises:
+          DataError: there is no gap; ConfigError: the model does not fill gaps.
+        """
+        self._interpolates("interpolate, sample and reconstruct are for it")
         return sentences.infill(self.model, self.params, self.vocabulary, sentence, k)
+
+    def _interpolates(self, instead: str) -> None:
+        if not isinstance(self.model, MaskedInterpolator):
+            kind = type(self.model).__name__
+            raise ConfigError(
+                f"this is for models that interpolate between words; {self.path} holds a {kind}: {instead}."
+            )
 
 
 def train(
@@ -463,6 +483,8 @@ def _run(
     run = Run.open(path)
     run.__dict__["dataset"] = dataset  # it is open already
     result = _result(plan, run, outcome)
+    if result["metrics"].get("codes/active_units") == 0:
+        print(f"odeembed: {_COLLAPSED}", file=sys.stderr)
     _write(path / RESULT, json.dumps(result, indent=1, allow_nan=False) + "\n")
     return result
 

@@ -304,3 +304,82 @@ def test_bench_prints_tables_and_advice_and_writes_all_of_it(tmp_path, capsys, m
 def test_bench_of_something_else_is_refused(capsys):
     status, _, err = spoken(["bench", "everything"], capsys)
     assert status == 2 and "everything" in err
+
+
+VAE = """
+from dataclasses import replace
+from grammar import experiments
+from odeembed.evaluate.sentence_codes import Codes, ImportanceWeighted
+from odeembed.models.decoders import JumpDecoder
+from odeembed.models.encoders import JumpFlow
+from odeembed.models.sentence_vae import SentenceVAE
+from odeembed.objectives.sentence_vae import Annealing, SentenceELBO
+
+decoder = JumpDecoder(JumpFlow(hidden=16, field=None, directions=("forward",)))
+experiments = {
+    "small": replace(
+        experiments["small"],
+        model=SentenceVAE(embed_dim=8, encoder=JumpFlow(8, None), decoder=decoder, latent=4),
+        objective=SentenceELBO(Annealing(rise=10)),
+        scores=(ImportanceWeighted(5), Codes(reconstructed=10)),
+    )
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def vae(folder):
+    """A run of a sentence VAE in that folder."""
+    (folder / "vae.py").write_text(VAE)
+    assert cli.main(["train", "vae", "--run", "vae"]) == 0
+    return "vae"
+
+
+def test_interpolate_sample_reconstruct_and_encode(vae, capsys, monkeypatch, tmp_path):
+    assert (
+        cli.main(["interpolate", vae, "a cat sees the tree", "the dog likes the house", "--points", "4"]) == 0
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["0.00", "0.33", "0.67", "1.00"]
+    picture = tmp_path / "walk.png"
+    command = ["interpolate", vae, "a cat sees the tree", "a dog", "--way", "spherical", "--beam", "2"]
+    assert cli.main([*command, "--plot", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    capsys.readouterr()
+    assert cli.main(["sample", vae, "-n", "3"]) == 0
+    once = capsys.readouterr().out
+    assert len(once.splitlines()) == 3
+    assert cli.main(["sample", vae, "-n", "3"]) == 0 and capsys.readouterr().out == once
+    assert cli.main(["sample", vae, "-n", "3", "--seed", "1"]) == 0 and capsys.readouterr().out != once
+    lines = b"a cat sees the tree\na dog likes the tree and the house too much\n"
+    monkeypatch.setattr(sys, "stdin", open_bytes(tmp_path, lines))
+    assert cli.main(["reconstruct", vae]) == 0
+    out = capsys.readouterr()
+    assert (
+        len(out.out.splitlines()) == 2
+        and "1 sentences were longer" in out.err
+        and "not in the vocab" in out.err
+    )
+    monkeypatch.setattr(sys, "stdin", open_bytes(tmp_path, b"a cat sees the tree\n"))
+    assert cli.main(["encode", vae, "--output", str(tmp_path / "codes.npy")]) == 0
+    assert np.load(tmp_path / "codes.npy").shape == (1, 4)
+
+
+def test_what_a_sentence_vae_cannot_do_is_named(vae, capsys, monkeypatch):
+    for line, text in (
+        (["interpolate", vae, "", "a cat"], "got an empty one"),
+        (["interpolate", vae, "quux", "a cat"], "no word of 'quux' is in the vocabulary"),
+        (["interpolate", vae, "a cat", "a dog", "--way", "crooked"], "no way 'crooked'"),
+        (["interpolate", vae, "a cat", "a dog", "--way", "flow"], "needs a flow as prior"),
+        (["sample", vae, "--temperature", "0"], "temperature must be positive"),
+        (["sample", "run"], "has no codes"),
+        (["infill", vae, "a ___ sees"], "models that interpolate"),
+    ):
+        assert cli.main(line) == 2
+        found = capsys.readouterr().err
+        assert text in found and found.count("\n") == 1
+
+
+def test_a_collapsed_code_is_a_warning_that_names_the_remedies(folder, capsys):
+    assert cli.main(["train", "vae", "--run", "collapsed", "--objective.annealing.end", "30"]) == 0
+    assert "no active unit" in capsys.readouterr().err

@@ -27,6 +27,7 @@ def make_run(folder, config, seed, **changes):
         "parameters": {"total": 3_456_000, "body": 400_000},
         "memory": {"step_bytes": 64 * 2**20},
         "device": {"kind": "cpu", "count": 1},
+        "experiment": {"model": {"type": "odeembed.models.interpolator:MaskedInterpolator"}},
         "metrics": metrics,
     }
     path = folder / "results" / f"{config}-full-seed{seed}.json"
@@ -245,3 +246,29 @@ def test_every_published_result_has_its_config(root):
         result = json.loads(path.read_text())
         assert (root / "configs" / f"{result['config']}.py").is_file(), path
         assert re.search(rf"-seed{result['seed']}$", path.stem), path
+
+
+def make_coder(folder, config, seed, metrics, deterministic=False):
+    model = {"type": "odeembed.models.sentence_vae:SentenceVAE"}
+    experiment = {"model": model, "objective": {"deterministic": deterministic}}
+    make_run(folder, config, seed, metrics=metrics, experiment=experiment)
+
+
+def test_sentence_vaes_have_tables_of_their_own(checkout):
+    bound = {"elbo": -100.0, "reconstruction": 94.0, "kl": 6.0, "perplexity": 120.0}
+    weighted = {"iw/nats": 98.0, "iw/perplexity": 110.0, "iw/tokens": 82430.0, "iw/samples": 50.0}
+    walked = {"walks/straight/perplexity": 80.0, "grammar/straight/parse": 0.95, "codes/active_units": 32.0}
+    for seed in (0, 1):
+        make_coder(checkout, "wiki_vae", seed, bound | weighted | walked | {"elbo": -100.0 - 2 * seed})
+    make_coder(checkout, "wiki_autoencoder", 0, bound | {"samples/distinct": 0.5}, deterministic=True)
+    found = tables(checkout)
+    header, _, points, vae = cells(found["vae-wiki"])
+    row = dict(zip(header, vae, strict=True))
+    assert (row["model"], row["-ELBO"], row["KL"]) == ("vae, full", "101.00 ± 1.00", "6.00 ± 0.00")
+    assert (row["perplexity"], row["test tokens"]) == ("110.0 ± 0.0", "82,430 (IW-50)")
+    row = dict(zip(header, points, strict=True))
+    assert (row["model"], row["-ELBO"], row["reconstruction"]) == ("autoencoder, full", "–", "94.00")
+    assert cells(found["walks-wiki"])[2][:3] == ["vae, full", "straight", "80.0 ± 0.0"]
+    assert cells(found["grammar-wiki"])[2][3] == "0.950 ± 0.000"
+    assert cells(found["samples-wiki"])[2][3] == "0.500"
+    assert [row[0] for row in cells(found["interpolation-wiki"])[2:]] == ["gru, full", "jump, full"]

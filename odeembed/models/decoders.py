@@ -6,7 +6,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from odeembed.fields.mlp import MLPField
+from odeembed.fields.gru import GRUField
+from odeembed.fields.waves import waves
 from odeembed.models.encoders import JumpFlow
 from odeembed.precision import einsum, operands
 from odeembed.solve.config import SolveConfig
@@ -108,6 +109,7 @@ class JumpDecoder(nn.Module):
     Attributes:
       flow: the flow and its jumps, in the forward direction alone.
       tokens: whether the tokens are inputs.
+      waves: periods 2, 4, ..., 2^waves of which sine and cosine of the time are inputs too; 0: none.
 
     References:
       Rubanova et al. 2019, algorithm 1, for the flow; Bowman et al. 2016, section 3, for the code at the start.
@@ -115,6 +117,7 @@ class JumpDecoder(nn.Module):
 
     flow: JumpFlow = JumpFlow(hidden=256, directions=("forward",))
     tokens: bool = True
+    waves: int = 0
 
     def setup(self):
         """The map from a code to a state."""
@@ -133,14 +136,9 @@ class JumpDecoder(nn.Module):
     ) -> Decoded:
         """The states before every token and before the end, for inputs `embedded`, zeros for a token not to be seen."""
         ts, real = _with_ends(times, mask)
-        blank = (
-            jnp.pad(embedded, ((0, 0), (1, 1), (0, 0)))
-            if self.tokens
-            else jnp.zeros((*ts.shape, 0), embedded.dtype)
-        )
-        codes = jnp.broadcast_to(z[:, None], (*ts.shape, z.shape[-1]))
+        embedded = jnp.pad(embedded, ((0, 0), (1, 1), (0, 0)))
+        inputs = self._inputs(embedded, jnp.broadcast_to(z[:, None], (*ts.shape, z.shape[-1])), ts)
         jumps = jnp.pad(mask, ((0, 0), (1, 1))) if self.tokens else jnp.pad(real[:, 1:], ((0, 0), (0, 1)))
-        inputs = jnp.concatenate([blank, codes], axis=-1)
         flow = self.flow(inputs, ts, jumps, real, start=self.start(z))
         return Decoded(flow.before[0][:, 1:], flow.stats, flow.failed, flow.penalty)
 
@@ -152,11 +150,15 @@ class JumpDecoder(nn.Module):
         t: Float[Array, " b"],
     ) -> Float[Array, "b h"]:
         """The state before the token at t + 1, from that before the token at t; at t = -1 there is no token."""
-        inputs = jnp.concatenate([embedded if self.tokens else embedded[:, :0], z], axis=-1)
+        inputs = self._inputs(embedded, z, t)
         jumps = jnp.stack([(t >= 0) | (not self.tokens), jnp.zeros(t.shape, bool)], axis=1)
         ts = jnp.stack([t, t + 1], axis=1)
         inputs = jnp.broadcast_to(inputs[:, None], (t.shape[0], 2, inputs.shape[-1]))
         return self.flow(inputs, ts, jumps, jnp.ones_like(jumps), start=h).before[0][:, 1]
+
+    def _inputs(self, embedded, z, t):
+        parts = [embedded, z] if self.tokens else [z]
+        return jnp.concatenate([*parts, waves(t[..., None], self.waves)] if self.waves else parts, axis=-1)
 
 
 class FlowDecoder(nn.Module):
@@ -172,7 +174,7 @@ class FlowDecoder(nn.Module):
     """
 
     hidden: int = 256
-    field: nn.Module = MLPField(hidden=(256,), condition=True)
+    field: nn.Module = GRUField(waves=6, condition=True)
     config: SolveConfig = SolveConfig()
     tokens: ClassVar[bool] = False
 

@@ -1,23 +1,31 @@
 """All the pictures of one run, drawn from what its directory holds."""
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from odeembed.evaluate.language_model import held_out
 from odeembed.evaluate.sentence_path import SentencePath, sentence_path
 from odeembed.evaluate.vectors import WordVectors, readings
+from odeembed.models.interpolator import MaskedInterpolator
 from odeembed.plots.embedding_map import embedding_map
 from odeembed.plots.figure import save
 from odeembed.plots.gaps import by_gap, by_shift
 from odeembed.plots.sentence import path_in_time
 from odeembed.plots.training import training_curves
+from odeembed.plots.walk import described as walk_described
+from odeembed.plots.walk import walk_picture
 from odeembed.train.logs import read_metrics
 
 
 def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
-    """Draws a run's training curves, embedding map, one held-out sentence, and once it has a result its quality by gap.
+    """Draws a run's training curves and embedding map, and what its kind of model shows of held-out sentences.
+
+    An interpolator shows one with hidden tokens, and once the run has a result its quality by gap; a sentence VAE the
+    walk between two.
 
     Args:
       run: has path, model, params, vocabulary and dataset.
@@ -26,7 +34,6 @@ def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
     folder = Path(run.path) / "plots" if folder is None else Path(folder)
     name = Path(run.path).name
     vectors = readings(run.model, run.params, run.vocabulary, removed=())["embedding"]
-    path = held_out_path(run)
     drawn = [
         save(
             training_curves({name: read_metrics(run.path)}),
@@ -38,8 +45,13 @@ def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
             folder / "embedding.png",
             f"Word vectors of {name} in their two directions of largest variance.",
         ),
-        save(path_in_time(path), folder / "sentence.png", described(path)),
     ]
+    if not isinstance(run.model, MaskedInterpolator):
+        return (
+            drawn if getattr(run.model, "latent", None) is None else [*drawn, _walk(run, folder / "walk.png")]
+        )
+    path = held_out_path(run)
+    drawn.append(save(path_in_time(path), folder / "sentence.png", described(path)))
     if (Path(run.path) / "result.json").exists():
         metrics = json.loads((Path(run.path) / "result.json").read_text(encoding="utf-8"))["metrics"]
         text = f"Perplexity of {name} by length of the gap."
@@ -48,6 +60,16 @@ def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
             text = f"Accuracy of {name} for tokens read before, at and after their time."
             drawn.append(save(by_shift({name: metrics}), folder / "shifts.png", text))
     return drawn
+
+
+def _walk(run: Any, file: Path) -> Path:
+    """The walk between the first and the last of a few held-out sentences without unknown words."""
+    coder = run.coder
+    sentences = list(islice(held_out(run.dataset, "valid"), 64))
+    known = [ids for ids in sentences if coder.vocabulary.unk_id not in ids] or sentences
+    walk = coder.walk(*(coder.encode([ids])[0] for ids in (known[0], known[-1])), 7)[0]
+    texts = [coder.vocabulary.decode(ids) for ids in walk.sentences]
+    return save(walk_picture(walk.shares, texts), file, walk_described(walk.shares, texts))
 
 
 def families(vectors: WordVectors, count: int = 6, size: int = 5, skip: int = 60) -> list[list[str]]:

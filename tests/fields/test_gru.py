@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from odeembed.fields.gru import GRUField
+from odeembed.fields.waves import waves
 
 
 def test_the_equation_written_out():
@@ -13,6 +14,20 @@ def test_the_equation_written_out():
     r, z = gates[:, :4], gates[:, 4:]
     u = np.tanh((r * y) @ p["candidate"]["kernel"] + p["candidate"]["bias"])
     np.testing.assert_allclose(GRUField().apply(params, 0.0, y), (1 - z) * (u - y), rtol=2e-5, atol=1e-6)
+
+
+def test_time_and_context_are_inputs_where_they_are_asked_for():
+    field = GRUField(waves=2, condition=True)
+    y, c, t = (jax.random.normal(jax.random.key(i), (3, n)) for i, n in enumerate((4, 2, 1)))
+    params = field.init(jax.random.key(3), t, y, c)
+    x = np.concatenate([c, waves(t, 2)], axis=1)
+    p = params["params"]
+    gates = np.concatenate([y, x], axis=1) @ p["gates"]["kernel"] + p["gates"]["bias"]
+    r, z = np.split(1 / (1 + np.exp(-gates)), 2, axis=1)
+    u = np.tanh(np.concatenate([r * y, x], axis=1) @ p["candidate"]["kernel"] + p["candidate"]["bias"])
+    np.testing.assert_allclose(field.apply(params, t, y, c), (1 - z) * (u - y), rtol=2e-5, atol=1e-6)
+    slopes = jax.vmap(jax.jacfwd(lambda y, t, c: field.apply(params, t, y, c)))(y, t, c)
+    assert np.linalg.norm(slopes, 2, axis=(1, 2)).max() <= field.apply(params, 3.0, method="lipschitz")
 
 
 def test_the_field_points_inwards_at_the_edge_of_the_cube():

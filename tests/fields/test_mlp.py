@@ -52,3 +52,16 @@ def test_of_size_0_the_field_is_zero_at_first_and_its_last_layer_learns():
     assert not still.apply(params, t, y).any()
     gradient = jax.grad(lambda p: jnp.sum((still.apply(p, t, y) - y) ** 2))(params)["params"]
     assert jnp.abs(gradient["Dense_1"]["kernel"]).min() > 0 and not gradient["Dense_0"]["kernel"].any()
+
+
+def test_the_context_is_appended_where_it_is_asked_for():
+    field = MLPField(hidden=(5,), time=True, condition=True)
+    y, c, t = (jax.random.normal(jax.random.key(i), (3, n)) for i, n in enumerate((4, 2, 1)))
+    params = field.init(jax.random.key(3), t, y, c)
+    p = params["params"]
+    hidden = np.tanh(np.concatenate([y, c, t], 1) @ p["Dense_0"]["kernel"] + p["Dense_0"]["bias"])
+    wanted = hidden @ p["Dense_1"]["kernel"] + p["Dense_1"]["bias"]
+    np.testing.assert_allclose(field.apply(params, t, y, c), wanted, rtol=1e-5, atol=1e-6)
+    slopes = jax.vmap(jax.jacfwd(lambda y, t, c: field.apply(params, t, y, c)))(y, t, c)
+    assert np.linalg.norm(slopes, 2, axis=(1, 2)).max() <= field.apply(params, 1.0, method="lipschitz")
+    assert (np.abs(field.apply(params, t, y, c)) <= field.apply(params, 1.0, method="bound")).all()

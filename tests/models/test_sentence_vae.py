@@ -18,8 +18,8 @@ FORWARD = {"directions": ("forward",)}
 DECODERS = {
     "jump": JumpDecoder(JumpFlow(8, **FORWARD)),
     "gru": JumpDecoder(JumpFlow(8, field=None, **FORWARD)),
-    "flow": FlowDecoder(8, MLPField(hidden=(8,), time=True)),
-    "inputless gru": JumpDecoder(JumpFlow(8, field=None, **FORWARD), tokens=False),
+    "flow": FlowDecoder(8),
+    "inputless gru": JumpDecoder(JumpFlow(8, field=None, **FORWARD), tokens=False, waves=3),
 }
 
 
