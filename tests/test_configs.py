@@ -52,12 +52,21 @@ def text(tmp_path_factory):
 @pytest.mark.parametrize(
     ("name", "size"),
     [(f"wikitext2_{body}", "full") for body in ("jump", "bigru", "latent", "depth", "transformer", "bert")]
-    + [("wikipedia_jump", "small"), ("demo", "small")],
+    + [("wikipedia_jump", "small"), ("demo", "small")]
+    + [("ptb_jump", "full"), ("ptb_flow", "full")],
 )
 def test_two_steps_of_the_published_form(name, size, text, tmp_path):
     loaded = tree.load_config(str(CONFIGS / f"{name}.py"), size)
+    buckets = loaded.data.buckets[-1:]  # one shape to compile
     data = dataclasses.replace(
-        loaded.data, train=text, valid=None, test=None, held_out=0.05, batch_tokens=256, evaluation_tokens=300
+        loaded.data,
+        train=text,
+        valid=None,
+        test=None,
+        held_out=0.05,
+        buckets=buckets,
+        batch_tokens=8 * buckets[0],
+        evaluation_tokens=300,
     )
     short = dataclasses.replace(loaded, data=data, steps=2, log_every=1, scores=())
     runs.train(short, tmp_path / "run", config=name, size=size)
@@ -77,10 +86,17 @@ def parameters(name, size):
 @pytest.mark.parametrize("size", ["small", "full"])
 @pytest.mark.parametrize(
     ("corpus", "twins"),
-    [("wikitext2", ("bigru", "latent", "depth", "transformer")), ("wikipedia", ("bigru",))],
+    [
+        ("wikitext2_jump", ("bigru", "latent", "depth", "transformer")),
+        ("wikipedia_jump", ("bigru",)),
+        ("ptb_jump", ("gru",)),
+        ("ptb_flow", ("inputless_gru",)),
+        ("grammar_jump", ("gru", "autoencoder")),
+    ],
 )
 def test_twins_have_as_many_parameters(corpus, twins, size):
-    wanted = parameters(f"{corpus}_jump", size)
+    wanted = parameters(corpus, size)
+    corpus = corpus.split("_")[0]
     for twin in twins:
         assert abs(parameters(f"{corpus}_{twin}", size) / wanted - 1) < 0.01
 

@@ -56,8 +56,9 @@ def test_diffrax_has_the_same_loss():
     assert ours.counts == Counts(64, 64, 16, 0)
 
 
+# The others are compared when they are measured: what disagrees is not timed.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("name", ["mlp", "Hutchinson"])
 def test_rows_with_steps_of_their_own_have_the_same_loss(name):
     made = variants(PROBLEMS[name](), EXACT, ["recursive"], peers=False)
     ours = made["odeembed, batch, recursive"]({})

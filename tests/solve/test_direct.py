@@ -7,7 +7,7 @@ import numpy as np
 from odeembed.solve.config import SolveConfig
 from odeembed.solve.solve import solve
 
-CONFIG = SolveConfig(solver="dopri5", steps=None, rtol=1e-5, atol=1e-6, max_steps=16, adjoint="direct")
+CONFIG = SolveConfig(solver="bosh3", steps=None, rtol=1e-5, atol=1e-6, max_steps=24, adjoint="direct")
 
 
 def end(p):

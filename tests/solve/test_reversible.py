@@ -19,9 +19,10 @@ ADAPTIVE = SolveConfig(
 
 
 @pytest.mark.usefixtures("wide")
-@pytest.mark.parametrize("control", ["row", "batch"])
 @pytest.mark.parametrize(
-    ("n", "jumping"), [(2, False), (5, False), (5, True)], ids=["ends", "dense", "jumps"]
+    ("n", "jumping", "control"),
+    [(2, False, "row"), (5, False, "batch"), (5, True, "row")],
+    ids=["ends", "dense", "jumps"],
 )
 def test_the_gradient_is_that_of_the_same_steps_stored(rejecting, control, n, jumping, monkeypatch):
     """By parameters, state, context, times and inputs, against the same scheme differentiated step by step."""
