@@ -215,7 +215,8 @@ def _reversibility(paths: list[Path]) -> Iterator[Figure]:
 
 def _gradients(params: Any, batch: Batch, under: Callable[[str], Any]) -> Iterator[Figure]:
     shape = jax.eval_shape(lambda p: under("direct").apply({"params": p}, batch).states, params).shape
-    weights = np.random.default_rng(0).standard_normal(shape).astype(np.float32) * batch.mask[..., None]
+    weights = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    weights *= _read(np.asarray(batch.mask), shape[1])[..., None]
     with jax.enable_x64(True):
         double = jax.tree.map(_as_float64, (params, batch, weights))
         truth = gradient(under("direct"), *double)
@@ -234,8 +235,9 @@ def _gradients(params: Any, batch: Batch, under: Callable[[str], Any]) -> Iterat
 
 def _minibatching(model: Any, params: Any, batch: Batch) -> Iterator[Figure]:
     run = jax.jit(lambda batch: model.apply({"params": params}, batch))
-    together, real = run(batch), np.asarray(batch.mask)
+    together = run(batch)
     states = np.asarray(together.states)
+    real = _read(np.asarray(batch.mask), states.shape[1])
     scale = math.sqrt(np.mean(np.square(states[real])))
     difference, other_steps = 0.0, 0
     for i in range(real.shape[0]):
@@ -255,6 +257,11 @@ def _minibatching(model: Any, params: Any, batch: Batch) -> Iterator[Figure]:
         "batch steps", other_steps, f"of {real.shape[0]} sentences take other steps alone than in the batch"
     )
     yield Figure("failed", failed, f"of {real.shape[0]} sentences have a solve that failed")
+
+
+def _read(mask, count):
+    """bool [b, count], which states are read: those of the real tokens, and of a decoder that of the end too."""
+    return np.pad(mask, ((0, 0), (count - mask.shape[1], 0)), constant_values=True)
 
 
 def _under(config, adjoint):

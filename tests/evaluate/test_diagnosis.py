@@ -12,6 +12,7 @@ import pytest
 from odeembed.batch import Batch
 from odeembed.errors import DataError, RunError
 from odeembed.evaluate.diagnosis import (
+    _gradients,
     _minibatching,
     diagnose,
     lipschitz_bound,
@@ -23,8 +24,10 @@ from odeembed.evaluate.diagnosis import (
 )
 from odeembed.fields.attention import AttentionField
 from odeembed.fields.mlp import MLPField
+from odeembed.models.decoders import JumpDecoder
 from odeembed.models.encoders import JumpFlow
 from odeembed.models.interpolator import Depth, Jump, Latent, MaskedInterpolator, Transformer
+from odeembed.models.sentence_vae import SentenceVAE
 from odeembed.solve.config import SolveConfig
 from odeembed.solve.neural_ode import Path
 from odeembed.solve.solve import solve
@@ -209,3 +212,14 @@ def test_a_model_without_an_equation_and_a_batch_without_a_sentence_are_refused(
     model, params, batch = started(Jump(JumpFlow(4)))
     with pytest.raises(DataError, match="at least one sentence"):
         next(diagnose(model, params, batch._replace(index=np.full(2, -1)), lambda adjoint: model))
+
+
+def test_a_decoder_is_read_at_the_end_of_each_sentence_too():
+    forward = JumpFlow(4, directions=("forward",))
+    model = SentenceVAE(9, 4, encoder=JumpFlow(4, None), decoder=JumpDecoder(forward), latent=2)
+    batch = batch_of([3, 2], 4)
+    params = jax.jit(model.init)(jax.random.key(0), batch)["params"]
+    found = {figure.name: figure.value for figure in _minibatching(model, params, batch)}
+    assert found["batch difference"] < 1e-5 and found["batch steps"] == found["failed"] == 0
+    (gradient, *_) = _gradients(params, batch, lambda adjoint: model)
+    assert gradient.value < 1e-5

@@ -10,16 +10,23 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from odeembed import mean
 from odeembed.batch import Batch
 from odeembed.errors import ConfigError
+from odeembed.fields.mlp import MLPField
 from odeembed.models.decoders import JumpDecoder
 from odeembed.models.encoders import JumpFlow
 from odeembed.models.flow import ContinuousFlow
 from odeembed.models.sentence_vae import SentenceVAE
-from odeembed.objectives.sentence_vae import Annealing, SentenceELBO, importance_weighted_nll
+from odeembed.objectives.sentence_vae import (
+    Annealing,
+    CodeFlowMatching,
+    SentenceELBO,
+    importance_weighted_nll,
+)
 
 V = 12
 MODEL = SentenceVAE(
@@ -153,6 +160,32 @@ def test_with_a_flow_as_prior_the_kl_term_is_that_of_its_density(params):
     np.testing.assert_allclose(found[0]["reconstruction"].total, exact["reconstruction"].total, rtol=1e-4)
     with pytest.raises(ConfigError, match="free_bits_by sentence"):
         dataclasses.replace(objective, free_bits_by="dimension").init(model, jax.random.key(0), batch)
+
+
+def test_flow_matching_fits_the_prior_to_the_codes_and_moves_nothing_else(params):
+    """The codes of four sentences, far from standard normal, become likely."""
+    model = MODEL.clone(prior=ContinuousFlow(MLPField(hidden=(16,), time=True, size_at_start=0.0)))
+    batch, objective = batch_of([3, 5, 2, 6]), CodeFlowMatching()
+    own = objective.init(model, jax.random.key(0), batch)
+    own["moments"] = {"kernel": 2 * own["moments"]["kernel"], "bias": jnp.array([2.0, -2.0, -2.0, -2.0])}
+    loss = lambda p, step: objective(model, p, batch, jax.random.key(0), step)["loss"].total  # noqa: E731
+    gradient = jax.jit(jax.grad(loss))
+    found = gradient(own, 0)
+    assert all((leaf == 0).all() for name in set(own) - {"prior"} for leaf in jax.tree.leaves(found[name]))
+    evaluate = jax.jit(lambda p: objective.evaluate(model, p, batch, jax.random.key(1)))
+    before, trained, adam = evaluate(own), own, optax.adam(1e-2)
+    state = adam.init(own)
+
+    @jax.jit
+    def update(trained, state, step):
+        change, state = adam.update(gradient(trained, step), state)
+        return optax.apply_updates(trained, change), state
+
+    for step in range(150):
+        trained, state = update(trained, state, step)
+    assert evaluate(trained)["prior_nll"].total < before["prior_nll"].total - 4
+    with pytest.raises(ConfigError, match="needs a flow as prior"):
+        objective.init(MODEL, jax.random.key(0), batch)
 
 
 @pytest.mark.parametrize("wrong", [{"word_dropout": 1.0}, {"dropout": -0.1}, {"free_bits": -1.0}], ids=str)

@@ -272,6 +272,21 @@ def test_another_run_gives_the_start(whole, tiny, tmp_path):
         train(wide, tiny.Text(), tmp_path / "wide", report=tiny.silent)
 
 
+def test_a_part_of_another_run_gives_a_part_of_the_start(whole, tiny, tmp_path):
+    _, folder, _ = whole
+    still = dataclasses.replace(tiny.Experiment().optimizer, frozen=("embedding", "readout"))
+    wide = tiny.Experiment(steps=1, init_from=str(folder), init_only=("embedding",), optimizer=still, seed=9)
+    train(wide, tiny.Text(), tmp_path / "next", report=tiny.silent)
+    best, found = (Checkpoints(run).restore_params().params for run in (folder, tmp_path / "next"))
+    jax.tree.map(np.testing.assert_array_equal, best["embedding"], found["embedding"])
+    assert (best["readout"]["kernel"] != found["readout"]["kernel"]).any()
+    unknown = dataclasses.replace(wide, init_only=("encoder",))
+    with pytest.raises(
+        ConfigError, match=r"init_only must name parameters.*got encoder. There are embedding, readout"
+    ):
+        train(unknown, tiny.Text(), tmp_path / "unknown", report=tiny.silent)
+
+
 def test_the_average_is_what_is_evaluated(tiny, tmp_path):
     plain = train(tiny.Experiment(steps=6), tiny.Text(), tmp_path / "plain", report=tiny.silent)
     average = train(tiny.Experiment(steps=6, ema=0.99), tiny.Text(), tmp_path / "ema", report=tiny.silent)

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import jax
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from odeembed.errors import ConfigError
-from odeembed.train.optimizer import Optimizer
+from odeembed.train.optimizer import Aggressive, Optimizer
 
 PARAMS = {
     "embedding": {"embedding": jnp.array([[1.0, -2.0], [0.5, 3.0]])},
@@ -114,3 +115,28 @@ def test_prefixes_that_match_pass_the_check():
 def test_settings_out_of_range_are_named(name, value):
     with pytest.raises(ConfigError, match=f"optimizer.{name} must be"):
         Optimizer(**{name: value})
+
+
+def test_aggressive_parameters_go_ahead_and_the_others_follow_alone():
+    """Two updates of the one for one of the others, each group with a state of its own; then all together."""
+    optimizer = Optimizer(clip=0.0, warmup=0, aggressive=Aggressive(("body", "body2"), inner=2, until=6))
+    transformation = optimizer.build(10)
+    state, params, moved = transformation.init(PARAMS), PARAMS, []
+    for _ in range(8):
+        update, state = transformation.update(GRADIENT, state, params)
+        moved.append({name: bool(jnp.any(jax.tree.leaves(part)[0] != 0)) for name, part in update.items()})
+        params = jax.tree.map(jnp.add, params, update)
+    ahead = {"embedding": False, "body": True, "body2": True}
+    last = {name: not value for name, value in ahead.items()}
+    assert moved == [ahead, ahead, last] * 2 + [dict.fromkeys(ahead, True)] * 2
+    # The others' second update is Adam's second: of a constant gradient as long as the first, but for the decay.
+    gain = adamw(PARAMS["body2"]["gain"], GRADIENT["body2"]["gain"], Optimizer(warmup=0), 1, False)
+    first = updates(dataclasses.replace(optimizer), steps=1)["body2"]["gain"]
+    np.testing.assert_allclose(first, gain, rtol=1e-5)
+
+
+def test_aggressive_prefixes_are_checked():
+    with pytest.raises(ConfigError, match=r"aggressive.prefixes must name parameters; got 'encoder'"):
+        Optimizer(aggressive=Aggressive()).check(PARAMS)
+    with pytest.raises(ConfigError, match="inner >= 1"):
+        Aggressive(inner=0)
