@@ -30,8 +30,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     alone share a row: the mean, with half the distance between the largest and the smallest after a ±. The runs of
     <corpus>_adaptive, which are shorter, stand in evaluations-<corpus> and in no other. Sentence VAEs have tables of
     their own: vae-, codes-, samples-, walks- (between sentences), prior-walks- and grammar-<corpus>. Of the solvers:
-    solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances and precision. Of the
-    gradient methods: adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances.
+    solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads and
+    precision. Of the gradient methods: adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances.
 
     Args:
       root: the checkout.
@@ -74,6 +74,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     if solvers:
         found["solver-ratios"] = _solver_ratios(solvers)
         found["solver-circumstances"] = _solver_circumstances(solvers)
+    if measured["overheads"]:
+        found["overheads"] = _overheads(measured["overheads"])
     if measured["precision"]:
         found["precision"] = _precision(measured["precision"])
     for result in measured["adjoints"]:
@@ -511,6 +513,19 @@ def _precision(results: Iterable[Result]) -> str:
         f"{what}, {kind}" for kind in kinds for what in ("evaluations", "accepted and rejected", "error")
     ]
     return _markdown(" | ".join(["field", "solver", *header]), [[*key, *row] for key, row in cells.items()])
+
+
+def _overheads(results: Iterable[Result]) -> str:
+    """A row a workload and way, with the time and its ratio to bare evaluations, forward and with the gradient."""
+    cells: dict[tuple[str, str, float], list[str]] = defaultdict(list)
+    for result in results:
+        for row in result["rows"]:
+            cells[row["workload"], row["way"], row["evaluations"]] += [
+                f"{row['milliseconds']:.2f}",
+                f"{row['over_bare']:.2f}",
+            ]
+    header = "workload | way | evaluations | forward, ms | over bare | with gradient, ms | over bare"
+    return _markdown(header, [[name, way, f"{count:.0f}", *row] for (name, way, count), row in cells.items()])
 
 
 def adjoint_tables(result: Result) -> dict[str, str]:
