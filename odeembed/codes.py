@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from odeembed.data.padding import batches
 from odeembed.data.vocabulary import Vocabulary
 from odeembed.decode import GREEDY, Decoding, decode
 from odeembed.errors import ConfigError, DataError
-from odeembed.sentences import batches
 
 Way = Literal["straight", "spherical", "flow", "hidden"]
 _ROWS = 32  # shapes are few: so many rows at a time

@@ -40,6 +40,7 @@ from odeembed.experiment import (
 from odeembed.export import export
 from odeembed.models.interpolator import MaskedInterpolator
 from odeembed.solve.config import Adjoint, SolveConfig
+from odeembed.train.brief import fit
 from odeembed.train.checkpoint import Checkpoints, Which
 from odeembed.train.loop import Outcome
 from odeembed.train.loop import train as train_loop
@@ -207,6 +208,14 @@ class Run:
         """
         self._interpolates("interpolate, sample and reconstruct are for it")
         return sentences.infill(self.model, self.params, self.vocabulary, sentence, k)
+
+    def beside(self, path: Path | str) -> "Run":
+        """Another run, opened at its best checkpoint, to judge this one by; RunError where there is none."""
+        return Run.open(path)
+
+    def fit(self, model: nn.Module, objective: Any, batch: Callable[[int], Batch], steps: int) -> Any:
+        """Parameters of another model after a few steps on other data, with this run's seed; nothing is saved."""
+        return fit(model, objective, batch, steps, self.experiment.seed)
 
     def _interpolates(self, instead: str) -> None:
         if not isinstance(self.model, MaskedInterpolator):

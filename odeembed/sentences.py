@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from odeembed.batch import Batch
+from odeembed.data.padding import batches, padded, padded_length
 from odeembed.data.vocabulary import Vocabulary
 from odeembed.decode import fill
 from odeembed.errors import DataError
 from odeembed.evaluate.sentence_similarity import compiled_pooling
 
 GAP = re.compile("_{3,}")
-_ROWS, _SHORTEST = 32, 16  # shapes are few: so many rows, lengths 16, 32, 64, ...
+_CHUNK = 256  # lines read at a time
 _BEAM = 8
 
 
@@ -47,7 +48,7 @@ def embed(model: Any, params: Any, vocabulary: Vocabulary, lines: Iterable[str])
     """Yields the mean contextual state of every line, in order; lines are read some hundreds at a time."""
     pool = compiled_pooling(model)
     lines = iter(lines)
-    while chunk := list(itertools.islice(lines, 8 * _ROWS)):
+    while chunk := list(itertools.islice(lines, _CHUNK)):
         read = [vocabulary.read(line) for line in chunk]
         found: dict[int, np.ndarray] = {}
         for batch in batches([ids for ids, _ in read], vocabulary):
@@ -72,7 +73,7 @@ def infill(model: Any, params: Any, vocabulary: Vocabulary, sentence: str, k: in
     ids = read[0][0] + [id for part, _ in read[1:] for id in (vocabulary.unk_id, *part)]
     ends = np.cumsum([len(part) for part, _ in read])[:-1]
     gaps = ends + np.arange(len(ends))
-    batch = padded([ids], [0], (1, _length(len(ids))), vocabulary)
+    batch = padded([ids], [0], (1, padded_length(len(ids))), vocabulary)
     visible = np.ones(batch.mask.shape[1], bool)
     visible[gaps] = False
 
@@ -86,33 +87,6 @@ def infill(model: Any, params: Any, vocabulary: Vocabulary, sentence: str, k: in
     filled = fill(log_probabilities, batch.values[0], visible, beam=_BEAM, banned=banned)[0].tokens
     words = iter(_spelt(vocabulary, id) for id in filled[gaps].tolist())
     return Filled(GAP.sub(lambda _: next(words), sentence), best, sum(unknown for _, unknown in read))
-
-
-def padded(rows: list[list[int]], index: list[int], shape: tuple[int, int], vocabulary: Vocabulary) -> Batch:
-    """A batch of token ids with the given numbers; rows to spare are empty and have number -1."""
-    values = np.full(shape, vocabulary.pad_id, np.int32)
-    mask = np.zeros(shape, bool)
-    for row, ids in enumerate(rows):
-        values[row, : len(ids)] = ids
-        mask[row, : len(ids)] = True
-    numbers = np.full(shape[0], -1, np.int32)
-    numbers[: len(index)] = index
-    times = np.tile(np.arange(shape[1], dtype=np.float32), (shape[0], 1))
-    return Batch(values, times, mask, numbers)
-
-
-def batches(rows: list[list[int]], vocabulary: Vocabulary) -> Iterator[Batch]:
-    """Sentences of like length together, in few shapes; each row's number tells which sentence it is."""
-    by_length = sorted(range(len(rows)), key=lambda number: _length(len(rows[number])))
-    for length, group in itertools.groupby(by_length, lambda number: _length(len(rows[number]))):
-        members = list(group)
-        for start in range(0, len(members), _ROWS):
-            part = members[start : start + _ROWS]
-            yield padded([rows[number] for number in part], part, (_ROWS, length), vocabulary)
-
-
-def _length(tokens: int) -> int:
-    return max(_SHORTEST, 1 << max(tokens - 1, 0).bit_length())
 
 
 @functools.lru_cache(maxsize=4)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from odeembed.codes import Coder, between
+from odeembed.data.padding import padded
 from odeembed.data.vocabulary import Words
 from odeembed.decode import Decoding
 from odeembed.errors import ConfigError, DataError
@@ -14,7 +15,6 @@ from odeembed.models.encoders import JumpFlow
 from odeembed.models.flow import ContinuousFlow
 from odeembed.models.sentence_vae import SentenceVAE
 from odeembed.objectives.sentence_vae import SentenceELBO
-from odeembed.sentences import padded
 from odeembed.train.optimizer import Optimizer
 from odeembed.train.state import init_state
 from odeembed.train.step import make_step

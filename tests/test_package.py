@@ -29,6 +29,7 @@ FLOORS = (
     ("solve",),
     ("models", "decode"),
     ("objectives",),
+    ("codes",),
     ("evaluate",),
     ("train",),
     ("plots", "experiment"),

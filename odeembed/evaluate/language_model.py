@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from odeembed.batch import Batch
 from odeembed.codes import Coder
+from odeembed.data.padding import batches
 from odeembed.data.vocabulary import Vocabulary
+from odeembed.decode import Decoding
 from odeembed.errors import ConfigError
-from odeembed.objectives.sentence_vae import importance_weighted_nll
-from odeembed.sentences import batches
+from odeembed.objectives.sentence_vae import SentenceELBO, importance_weighted_nll
 
 _LENGTHS = 32  # lengths are multiples of it, so that few shapes are compiled
 _NEGATIVES = 1024
@@ -32,22 +32,19 @@ class Judge:
         self.model, self.params, self.vocabulary = model, params, vocabulary
 
     @classmethod
-    def open(cls, path: str, vocabulary: Vocabulary) -> "Judge":
-        """The language model of a run that has the same words.
+    def of(cls, run: Any, vocabulary: Vocabulary) -> "Judge":
+        """The language model of a run, which must have the same words.
 
         Raises:
-          RunError: no run there; ConfigError: no language model, or one of other words.
+          ConfigError: no language model, or one of other words.
         """
-        from odeembed.runs import Run
-
-        run = Run.open(path)
         if getattr(run.model, "latent", 0) is not None:
             raise ConfigError(
-                f"{path} is no language model: a SentenceVAE with latent None. Name a run of one."
+                f"{run.path} is no language model: a SentenceVAE with latent None. Name a run of one."
             )
         if run.vocabulary.fingerprint != vocabulary.fingerprint:
             raise ConfigError(
-                f"the language model of {path} has other words. Train it on the same data and vocabulary."
+                f"the language model of {run.path} has other words. Train it on the same data and vocabulary."
             )
         return cls(run.model, run.params, run.vocabulary)
 
@@ -126,8 +123,11 @@ class Samples:
 
         Args:
           run: of a `SentenceVAE` with a latent.
+
+        Raises:
+          RunError: no run at `judge`; ConfigError: as for `Judge.of`.
         """
-        judge, coder = Judge.open(self.judge, run.vocabulary), run.coder
+        judge, coder = Judge.of(run.beside(self.judge), run.vocabulary), run.coder
         sentences = sampled(coder, self.count, run.experiment.seed)
         found = {
             "samples/forward_perplexity": judge.perplexity(sentences),
@@ -135,17 +135,20 @@ class Samples:
             "samples/length": float(np.mean([len(ids) for ids in sentences])),
         }
         if self.steps:
-            reverse = trained(
-                judge, Sentences(sentences, run.vocabulary, self.rows, run.experiment.seed), self.steps
-            )
+            data = Sentences(sentences, run.vocabulary, self.rows, run.experiment.seed)
+            params = run.fit(judge.model, objective_of(judge.model), data.batch, self.steps)
+            reverse = Judge(judge.model, params, run.vocabulary)
             found["samples/reverse_perplexity"] = reverse.perplexity(list(held_out(run.dataset)))
         return found
 
 
+def objective_of(model: Any) -> SentenceELBO:
+    """How a language model is trained on samples: with a sampled softmax where there are many words."""
+    return SentenceELBO(negatives=_NEGATIVES if model.vocab_size > 2 * _NEGATIVES else 0)
+
+
 def sampled(coder: Coder, count: int, seed: int) -> list[list[int]]:
     """Sentences of codes from the prior, each token drawn; empty ones left out, and longer than none."""
-    from odeembed.decode import Decoding
-
     sentences, _ = coder.decode(coder.prior(count, seed), Decoding(sample=True), seed)
     return [ids for ids in sentences if ids] or [[coder.vocabulary.unk_id]]
 
@@ -155,20 +158,3 @@ def held_out(dataset: Any, split: str = "test") -> Iterator[list[int]]:
     for batch in dataset.evaluation(split):
         for values, mask in zip(batch.values[batch.index >= 0], batch.mask[batch.index >= 0], strict=True):
             yield values[mask].tolist()
-
-
-def trained(judge: Judge, sentences: Sentences, steps: int) -> Judge:
-    """A language model of the judge's kind, trained from the start on some sentences."""
-    from odeembed.objectives.sentence_vae import SentenceELBO
-    from odeembed.train.optimizer import Optimizer
-    from odeembed.train.state import init_state
-    from odeembed.train.step import make_step
-
-    objective = SentenceELBO(negatives=_NEGATIVES if judge.model.vocab_size > 2 * _NEGATIVES else 0)
-    first = sentences.batch(0)
-    optimizer = Optimizer(peak=3e-3, warmup=min(100, steps // 4), clip=5.0).build(steps)
-    state = init_state(judge.model, objective, optimizer, first, sentences.seed, 0.0)
-    step = jax.jit(make_step(judge.model, objective, optimizer), donate_argnums=0)
-    for number in range(steps):
-        state = step(state, jax.tree.map(jnp.asarray, sentences.batch(number)))
-    return Judge(judge.model, state.params, judge.vocabulary)

@@ -40,7 +40,7 @@ class Walks:
           run: of a `SentenceVAE` with a latent.
         """
         coder = run.coder
-        judge = Judge.open(self.judge, run.vocabulary) if self.judge else None
+        judge = Judge.of(run.beside(self.judge), run.vocabulary) if self.judge else None
         if self.prior:
             first, last = np.split(coder.prior(2 * self.pairs, run.experiment.seed), 2)
         else:
