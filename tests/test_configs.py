@@ -16,6 +16,7 @@ from odeembed import runs
 from odeembed.batch import Batch
 from odeembed.data.sources import TextFiles
 from odeembed.train.logs import read_metrics
+from odeembed.train.loop import train
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -69,7 +70,7 @@ def test_two_steps_of_the_published_form(name, size, text, tmp_path):
         evaluation_tokens=300,
     )
     short = dataclasses.replace(loaded, data=data, steps=2, log_every=1, scores=())
-    runs.train(short, tmp_path / "run", config=name, size=size)
+    train(short, data.open(short.seed), tmp_path / "run", report=lambda record: None)
     losses = [line["loss"] for line in read_metrics(tmp_path / "run") if line["kind"] == "train"]
     assert len(losses) == 2 and np.isfinite(losses).all()
 

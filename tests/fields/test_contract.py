@@ -1,5 +1,6 @@
 """What every vector field keeps: shape, dtype, finite gradients, independence of rows, agreement of the gradients."""
 
+import itertools
 import math
 
 import jax
@@ -95,9 +96,16 @@ def test_no_jacobian_and_no_derivative_is_above_its_bound(field, radius):
         assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(gradient))
 
 
+OURS, THEIRS = ("replay", "reversible", "backsolve"), ("recursive", "direct")
+
+
+# diffrax's gradient and jax's own ask nothing of a field that ours do not: two fields are enough for them.
 @pytest.mark.slow
-@pytest.mark.parametrize("field", FIELDS, ids=repr)
-@pytest.mark.parametrize("adjoint", ["replay", "reversible", "backsolve", "recursive", "direct"])
+@pytest.mark.parametrize(
+    ("field", "adjoint"),
+    [*itertools.product(FIELDS, OURS), *itertools.product(FIELDS[:2], THEIRS)],
+    ids=repr,
+)
 def test_every_gradient_agrees_with_the_fixed_grid(field, adjoint):
     y, context = state_and_context(field)
     ts = jnp.broadcast_to(jnp.array([0.0, 0.7, 1.0]), (y.shape[0], 3))

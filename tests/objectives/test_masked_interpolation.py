@@ -95,7 +95,7 @@ def test_padding_cannot_move_the_loss_and_halves_add_up(model, params, targets):
 
 def penalised(**weights):
     return MaskedInterpolator(
-        V, 8, Jump(JumpFlow(8, config=SolveConfig(penalty=Penalty(**weights)))), embed_std=1.0
+        V, 8, body=Jump(JumpFlow(8, config=SolveConfig(penalty=Penalty(**weights)))), embed_std=1.0
     )
 
 
