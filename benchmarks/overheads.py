@@ -47,7 +47,7 @@ def ways(size: tuple[int, int, int], gradient: bool) -> dict[str, Step]:
     one = {name: int(count[0]) for name, count in stats.items()}
     counts = Counts(one["evaluations"], one["evaluations"], one["accepted"], one["rejected"])
     last: dict[str, Any] = {
-        f"{readings} readings, {admitted} steps": lambda params, y0, r=readings, a=admitted: (
+        f"{readings} reading{'s' * (readings > 1)}, {admitted} steps": lambda params, y0, r=readings, a=admitted: (
             solved(params, y0, r, a).ys
         )
         for readings, admitted in itertools.product(READINGS, ADMITTED)

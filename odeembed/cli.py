@@ -146,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
 
     one = verb("embed", _embed, "sentences of standard input to vectors: mean contextual states")
     _run(one, which=True)
-    one.add_argument("--output", type=Path, metavar="FILE.npy", help="write here instead of lines of numbers")
+    _output(one)
 
     one = verb(
         "interpolate", _interpolate, "walk from one sentence to another through the codes of a sentence VAE"
@@ -176,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
 
     one = verb("encode", _encode, "sentences of standard input to codes: the means of their posteriors")
     _run(one, which=True)
-    one.add_argument("--output", type=Path, metavar="FILE.npy", help="write here instead of lines of numbers")
+    _output(one)
 
     one = verb("export", _export, "word vectors as files that other tools open, each read back and compared")
     _run(one, which=True, reading=True)
@@ -251,6 +251,12 @@ def _solver(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--atol", type=float, help="absolute tolerance; steps become adaptive")
     parser.add_argument("--steps", type=int, help="equal steps between two tokens")
     parser.add_argument("--solver", help="midpoint, rk4, tsit5, ...")
+
+
+def _output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE.npy", help="write here instead of lines of numbers"
+    )
 
 
 def _decoding(parser: argparse.ArgumentParser) -> None:
@@ -356,21 +362,29 @@ def _infill(arguments: argparse.Namespace) -> int:
 
 
 def _embed(arguments: argparse.Namespace) -> int:
-    run, unknown, kept = _open(arguments), 0, []
-    for vector, _, out in run.embed(_lines()):
-        unknown += out
-        if arguments.output is None:
-            print(" ".join(f"{number:.7g}" for number in vector.tolist()))
-        else:
-            kept.append(vector)
+    run, unknown = _open(arguments), 0
+
+    def vectors() -> Iterator[Any]:
+        nonlocal unknown
+        for vector, _, out in run.embed(_lines()):
+            unknown += out
+            yield vector
+
+    status = _put_vectors(vectors(), arguments.output)
     _print_unknown(unknown)
-    return 0 if arguments.output is None else _save_vectors(arguments.output, kept)
+    return status
 
 
-def _save_vectors(path: Path, vectors: Sequence[Any]) -> int:
+def _put_vectors(vectors: Iterator[Any], path: Path | None) -> int:
+    """Prints each vector as it comes, or writes all into a file."""
     import numpy as np
 
-    matrix = np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
+    if path is None:
+        for vector in vectors:
+            print(" ".join(f"{number:.7g}" for number in vector.tolist()))
+        return 0
+    kept = list(vectors)
+    matrix = np.stack(kept) if kept else np.zeros((0, 0), np.float32)
     with path.open("wb") as file:  # np.save would add .npy to other names
         np.save(file, matrix, allow_pickle=False)
     print(f"{matrix.shape[0]} vectors of {matrix.shape[1]} numbers in {path}")
@@ -406,48 +420,40 @@ def _interpolate(arguments: argparse.Namespace) -> int:
     for share, text, before in zip(walk.shares, texts, [None, *texts], strict=False):
         print(f"{share:4.2f}  {text if text != before else '='}")
     if arguments.plot is not None:
-        from odeembed.plots.figure import save
-        from odeembed.plots.walk import described, walk_picture
+        from odeembed.plots.walk import save_walk
 
-        save(walk_picture(walk.shares, texts), arguments.plot, described(walk.shares, texts))
-        print(f"The picture is in {arguments.plot}")
+        print(f"The picture is in {save_walk(walk.shares, texts, arguments.plot)}")
     return 0
 
 
 def _sample(arguments: argparse.Namespace) -> int:
     coder = _open(arguments).coder
     codes = coder.prior(arguments.n, arguments.seed)
-    for ids in coder.decode(codes, _how(arguments, sample=True), arguments.seed)[0]:
+    for ids in coder.decode(codes, _how(arguments, sample=True), arguments.seed):
         print(coder.vocabulary.decode(ids))
     return 0
 
 
 def _reconstruct(arguments: argparse.Namespace) -> int:
     coder, how = _open(arguments).coder, _how(arguments)
-    for lines in _chunks(_lines()):
-        read = coder.read(lines)
-        _print_reading(read)
-        for ids in coder.decode(coder.encode(read.ids)[0], how)[0]:
+    for codes in _codes(coder):
+        for ids in coder.decode(codes, how):
             print(coder.vocabulary.decode(ids), flush=True)
     return 0
 
 
 def _encode(arguments: argparse.Namespace) -> int:
-    coder, kept = _open(arguments).coder, []
-    for lines in _chunks(_lines()):
-        read = coder.read(lines)
-        _print_reading(read)
-        for vector in coder.encode(read.ids)[0]:
-            if arguments.output is None:
-                print(" ".join(f"{number:.7g}" for number in vector.tolist()))
-            else:
-                kept.append(vector)
-    return 0 if arguments.output is None else _save_vectors(arguments.output, kept)
+    codes = itertools.chain.from_iterable(_codes(_open(arguments).coder))
+    return _put_vectors(codes, arguments.output)
 
 
-def _chunks(lines: Iterator[str]) -> Iterator[list[str]]:
+def _codes(coder: Any) -> Iterator[Any]:
+    """The codes of standard input's sentences, some hundreds at a time."""
+    lines = _lines()
     while chunk := list(itertools.islice(lines, 256)):
-        yield chunk
+        read = coder.read(chunk)
+        _print_reading(read)
+        yield coder.encode(read.ids)[0]
 
 
 def _print_reading(read: Any) -> None:

@@ -37,12 +37,10 @@ class Walk(NamedTuple):
     Attributes:
       shares: how far on the way each is, from 0 to 1.
       sentences: token ids of each.
-      log_probabilities: of each under the decoder, in nats.
     """
 
     shares: list[float]
     sentences: list[list[int]]
-    log_probabilities: list[float]
 
 
 class Coder:
@@ -52,18 +50,17 @@ class Coder:
       model, params: of a `SentenceVAE` with a latent.
       vocabulary: its words.
       longest: the most tokens that it was trained on, and that it decodes.
-      deterministic: whether codes are those of an autoencoder.
+
+    Raises:
+      ConfigError: the model has no codes.
     """
 
-    def __init__(
-        self, model: Any, params: Any, vocabulary: Vocabulary, longest: int, deterministic: bool = False
-    ):
+    def __init__(self, model: Any, params: Any, vocabulary: Vocabulary, longest: int):
         if getattr(model, "latent", None) is None:
             raise ConfigError(
                 "this model has no codes; expected a SentenceVAE with a latent. Name a run of one."
             )
         self.model, self.params, self.vocabulary, self.longest = model, params, vocabulary, longest
-        self.deterministic = deterministic
 
     def read(self, lines: Iterable[str]) -> Read:
         """Token ids of lines of text.
@@ -92,7 +89,7 @@ class Coder:
         """
         moments = _compiled_posterior(self.model)
         means, stds = np.zeros((2, len(sentences), self.model.latent), np.float32)
-        for batch in batches([list(ids) for ids in sentences], self.vocabulary):
+        for batch in batches([list(ids) for ids in sentences], self.vocabulary.pad_id):
             real = batch.index >= 0
             mean, std = jax.device_get(moments(self.params, batch))
             means[batch.index[real]], stds[batch.index[real]] = mean[real], std[real]
@@ -100,8 +97,8 @@ class Coder:
 
     def decode(
         self, codes: np.ndarray, how: Decoding = GREEDY, seed: int = 0, starts: np.ndarray | None = None
-    ) -> tuple[list[list[int]], list[float]]:
-        """The sentences of codes [n, d], and their log-probabilities in nats.
+    ) -> list[list[int]]:
+        """The sentences of codes [n, d]; <unk>, which is no word, is in none.
 
         Args:
           seed: of the draws.
@@ -109,15 +106,14 @@ class Coder:
         """
         run = _compiled_decoding(self.model, how, self.longest, (self.vocabulary.unk_id,))
         starts = _compiled(self.model, "start")(self.params, codes) if starts is None else starts
-        sentences, totals = [], []
+        sentences = []
         for first in range(0, len(codes), _ROWS):
             part, begin = _filled(codes[first : first + _ROWS]), _filled(starts[first : first + _ROWS])
             key = jax.random.fold_in(jax.random.key(seed), first)
             out = jax.device_get(run(self.params, part, begin, key))
             for row in range(min(_ROWS, len(codes) - first)):
                 sentences.append(out.tokens[row, : out.lengths[row]].tolist())
-                totals.append(float(out.log_probability[row]))
-        return sentences, totals
+        return sentences
 
     def prior(self, count: int, seed: int = 0) -> np.ndarray:
         """Codes drawn from the prior, float32 [count, d]."""
@@ -139,13 +135,11 @@ class Coder:
         shares = np.linspace(0, 1, steps)
         codes, starts = between(self.model, self.params, first, last, shares, way)
         flat = codes.reshape(-1, codes.shape[-1])
-        sentences, totals = self.decode(
+        sentences = self.decode(
             flat, how, starts=None if starts is None else starts.reshape(-1, starts.shape[-1])
         )
-        return [
-            Walk(shares.tolist(), sentences[at : at + steps], totals[at : at + steps])
-            for at in range(0, len(sentences), steps)
-        ]
+        starts_of_walks = range(0, len(sentences), steps)
+        return [Walk(shares.tolist(), sentences[at : at + steps]) for at in starts_of_walks]
 
     def interpolate(
         self, first: str, last: str, steps: int, way: str = "straight", how: Decoding = GREEDY

@@ -136,6 +136,8 @@ class Experiment:
                 )
         if isinstance(self.ema, float) and not 0.0 <= self.ema < 1.0:
             raise ConfigError(f"ema is a decay in [0, 1); got {self.ema}. Use 0.999, or 0 for none.")
+        if self.init_only and self.init_from is None:
+            raise ConfigError("init_only says what is taken from init_from; got none. Set --init_from RUN.")
         checked(self.products)
         if is_config(self.model):
             self._check_sizes()

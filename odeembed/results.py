@@ -29,7 +29,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     differences- and all-differences- (likewise), analogies- and sentences-<corpus>. Runs that differ by their seed
     alone share a row: the mean, with half the distance between the largest and the smallest after a ±. The runs of
     <corpus>_adaptive, which are shorter, stand in evaluations-<corpus> and in no other. Sentence VAEs have tables of
-    their own: vae-, codes-, samples-, walks- (between sentences), prior-walks- and grammar-<corpus>. Of the solvers:
+    their own: vae-, codes-, samples-, walks- (between sentences), prior-walks- and grammar-<corpus>, and vae-goals for
+    all. Of the solvers:
     solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads and
     precision. Of the gradient methods: adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances.
 
@@ -70,6 +71,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
             "grammar": _walks(coders, "grammar", _PARSED),
         }
         found |= {f"{name}-{corpus}": table for name, table in drawn.items() if table}
+    if goals := _goals(runs):
+        found["vae-goals"] = goals
     found |= {f"solvers-{result['workload'].lower()}": _solver_variants(result) for result in solvers}
     if solvers:
         found["solver-ratios"] = _solver_ratios(solvers)
@@ -187,24 +190,29 @@ def _interpolation(runs: Mapping[str, Sequence[Result]]) -> str:
             _mean([_value(row, key) for row in seeds], digits)
             for key, digits in (("perplexity", 1), ("accuracy", 3), ("top10", 3))
         ]
-        parameters = f"{_short(first['parameters']['total'])} ({_short(first['parameters']['body'])})"
         memory = _mean([row["memory"]["step_bytes"] / 2**20 for row in seeds], 0, spread=False)
-        minutes = _mean([row["seconds"] / 60 for row in seeds], 0, spread=False)
         device = f"{first['device']['count']} x {first['device']['kind']}"
         rows.append(
             [
-                _label(name),
-                parameters,
-                f"{first['steps']:,}",
-                _short(first["tokens"]),
+                *_training(name, first),
                 *quality,
                 f"{memory} MiB",
                 device,
-                f"{minutes} min",
+                _minutes(seeds),
                 len(seeds),
             ]
         )
     return _markdown(header, rows)
+
+
+def _training(name: str, first: Result) -> list[str]:
+    """What a row says of the model and its training: name, parameters (body), steps, tokens."""
+    parameters = f"{_short(first['parameters']['total'])} ({_short(first['parameters']['body'])})"
+    return [_label(name), parameters, f"{first['steps']:,}", _short(first["tokens"])]
+
+
+def _minutes(seeds: Sequence[Result]) -> str:
+    return f"{_mean([row['seconds'] / 60 for row in seeds], 0, spread=False)} min"
 
 
 # Of a sentence VAE's tables: heading, metric, digits.
@@ -236,6 +244,59 @@ _PARSED = (
 )
 
 
+# What sentence VAEs are to reach in the mean over seeds: what, run, metric, the run it is divided by, bound, value.
+_GOALS = (
+    ("jump: perplexity over its twin's", "ptb_jump-small", "iw/perplexity", "ptb_gru-small", "at most", 1.02),
+    ("jump: perplexity (texar's LSTM)", "ptb_jump-small", "iw/perplexity", None, "at most", 105.5),
+    ("jump: perplexity (Li et al. 2019)", "ptb_jump-small", "iw/perplexity", None, "at most", 96.9),
+    ("jump: KL, nats", "ptb_jump-small", "kl", None, "at least", 4.0),
+    ("jump: mutual information, nats", "ptb_jump-small", "codes/mutual_information", None, "at least", 5.3),
+    ("jump: active units", "ptb_jump-small", "codes/active_units", None, "at least", 32.0),
+    ("flow: perplexity (Bowman et al. 2016)", "ptb_flow-small", "iw/perplexity", None, "at most", 380.0),
+    *(
+        (
+            f"grammar, {way}: share that parses",
+            "grammar_jump-small",
+            f"grammar/{way}/parse",
+            None,
+            "at least",
+            0.9,
+        )
+        for way in ("straight", "spherical", "hidden")
+    ),
+    *(
+        (
+            f"grammar, {way}: share that does not, over the autoencoder's",
+            "grammar_jump-small",
+            f"1 - grammar/{way}/parse",
+            "grammar_autoencoder-small",
+            "at most",
+            0.5,
+        )
+        for way in ("straight", "spherical", "hidden")
+    ),
+)
+
+
+def _goals(runs: Mapping[str, Sequence[Result]]) -> str:
+    """What is measured beside what was wanted, and by how much it was missed."""
+
+    def measured(name: str, key: str) -> float:
+        rest = key.removeprefix("1 - ")
+        value = _average([_value(row, rest) for row in runs[name]])
+        return value if rest == key else 1 - value
+
+    rows = []
+    for what, name, key, other, bound, goal in _GOALS:
+        if name not in runs or (other or name) not in runs:
+            continue
+        value = measured(name, key) / (measured(other, key) if other else 1.0)
+        met = value <= goal if bound == "at most" else value >= goal
+        outcome = "met" if met else f"missed by {abs(value / goal - 1):.0%}"
+        rows.append([what, f"{value:.4g}", f"{bound} {goal:g}", outcome, len(runs[name])])
+    return _markdown("goal | measured | wanted | outcome | seeds", rows)
+
+
 def _is_coder(result: Result) -> bool:
     return any(node.get("type", "").endswith(":SentenceVAE") for node in _nodes(result["experiment"]))
 
@@ -253,15 +314,11 @@ def _bounds(runs: Mapping[str, Sequence[Result]]) -> str:
         point = first["experiment"]["objective"].get("deterministic", False)
         terms = [[_value(row, key) for row in seeds] for key in ("reconstruction", "kl", "perplexity")]
         weighted = [[_value(row, f"iw/{key}") for row in seeds] for key in ("nats", "perplexity")]
-        minutes = _mean([row["seconds"] / 60 for row in seeds], 0, spread=False)
         samples = _value(first, "iw/samples")
         tokens = _mean([_value(first, "iw/tokens")], 0)
         rows.append(
             [
-                _label(name),
-                f"{_short(first['parameters']['total'])} ({_short(first['parameters']['body'])})",
-                f"{first['steps']:,}",
-                _short(first["tokens"]),
+                *_training(name, first),
                 "–" if point else _mean(elbo, 2),
                 _mean(terms[0], 2),
                 "–" if point else _mean(terms[1], 2),
@@ -269,7 +326,7 @@ def _bounds(runs: Mapping[str, Sequence[Result]]) -> str:
                 _mean(weighted[0], 2),
                 _mean(weighted[1], 1),
                 tokens if samples in (None, 1) else f"{tokens} (IW-{samples:.0f})",
-                f"{minutes} min",
+                _minutes(seeds),
                 len(seeds),
             ]
         )
@@ -328,8 +385,7 @@ def _evaluations(runs: Mapping[str, Sequence[Result]]) -> str:
             _mean([_value(row, key) for row in seeds], 1)
             for key in ("solver/evaluations", "solver/rejected", "perplexity")
         ]
-        minutes = _mean([row["seconds"] / 60 for row in seeds], 0, spread=False)
-        rows.append([kind, f"{weight:g}", f"{seeds[0]['steps']:,}", *numbers, f"{minutes} min", len(seeds)])
+        rows.append([kind, f"{weight:g}", f"{seeds[0]['steps']:,}", *numbers, _minutes(seeds), len(seeds)])
     return _markdown(header, rows)
 
 

@@ -42,6 +42,7 @@ from odeembed.models.interpolator import MaskedInterpolator
 from odeembed.solve.config import Adjoint, SolveConfig
 from odeembed.train.brief import fit
 from odeembed.train.checkpoint import Checkpoints, Which
+from odeembed.train.logs import Progress
 from odeembed.train.loop import Outcome
 from odeembed.train.loop import train as train_loop
 
@@ -186,14 +187,8 @@ class Run:
     @cached_property
     def coder(self) -> Coder:
         """Sentences to codes and back; ConfigError where the model has no codes."""
-        data, objective = cast(Any, self.experiment.data), self.experiment.objective
-        return Coder(
-            self.model,
-            self.params,
-            self.vocabulary,
-            data.buckets[-1],
-            getattr(objective, "deterministic", False),
-        )
+        longest = cast(Any, self.experiment.data).buckets[-1]
+        return Coder(self.model, self.params, self.vocabulary, longest)
 
     def embed(self, lines: Iterable[str]) -> Iterator[sentences.Embedded]:
         """Yields a vector for each line: the mean of its contextual states; ConfigError where the model has none."""
@@ -493,7 +488,7 @@ def _run(
     run.__dict__["dataset"] = dataset  # it is open already
     result = _result(plan, run, outcome)
     if result["metrics"].get("codes/active_units") == 0:
-        print(f"odeembed: {_COLLAPSED}", file=sys.stderr)
+        (report or Progress())({"kind": "notice", "text": _COLLAPSED})
     _write(path / RESULT, json.dumps(result, indent=1, allow_nan=False) + "\n")
     return result
 

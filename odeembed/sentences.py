@@ -51,7 +51,7 @@ def embed(model: Any, params: Any, vocabulary: Vocabulary, lines: Iterable[str])
     while chunk := list(itertools.islice(lines, _CHUNK)):
         read = [vocabulary.read(line) for line in chunk]
         found: dict[int, np.ndarray] = {}
-        for batch in batches([ids for ids, _ in read], vocabulary):
+        for batch in batches([ids for ids, _ in read], vocabulary.pad_id):
             states = np.asarray(pool(params, batch)["context"])
             found |= {number: states[row] for row, number in enumerate(batch.index.tolist()) if number >= 0}
         for number, (ids, unknown) in enumerate(read):
@@ -73,7 +73,7 @@ def infill(model: Any, params: Any, vocabulary: Vocabulary, sentence: str, k: in
     ids = read[0][0] + [id for part, _ in read[1:] for id in (vocabulary.unk_id, *part)]
     ends = np.cumsum([len(part) for part, _ in read])[:-1]
     gaps = ends + np.arange(len(ends))
-    batch = padded([ids], [0], (1, padded_length(len(ids))), vocabulary)
+    batch = padded([ids], [0], (1, padded_length(len(ids))), vocabulary.pad_id)
     visible = np.ones(batch.mask.shape[1], bool)
     visible[gaps] = False
 

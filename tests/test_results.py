@@ -9,7 +9,7 @@ from odeembed.errors import DataError
 from odeembed.results import check, evaluations, tables, update
 
 
-def make_run(folder, config, seed, **changes):
+def make_run(folder, config, seed, size="full", **changes):
     metrics = {"nll": 4.0, "perplexity": 50.0 + 10 * seed, "accuracy": 0.25, "top10": 0.5}
     metrics |= {f"{name}/gap{gap}": gap + seed for gap in (1, 2, 4, 8) for name in ("perplexity", "accuracy")}
     metrics |= {"accuracy/shift-0.5": 0.125, "accuracy/shift+0.5": None}
@@ -18,7 +18,7 @@ def make_run(folder, config, seed, **changes):
     metrics |= {"sts/stsb-en-test/context/pearson": 0.61, "sts/stsb-en-test/pairs": 1379.0}
     result = {
         "config": config,
-        "size": "full",
+        "size": size,
         "seed": seed,
         "fingerprint": config,
         "steps": 4000,
@@ -30,7 +30,7 @@ def make_run(folder, config, seed, **changes):
         "experiment": {"model": {"type": "odeembed.models.interpolator:MaskedInterpolator"}},
         "metrics": metrics,
     }
-    path = folder / "results" / f"{config}-full-seed{seed}.json"
+    path = folder / "results" / f"{config}-{size}-seed{seed}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result | changes))
 
@@ -161,8 +161,6 @@ def adaptive(folder, size, evaluations, jitter=0.0, **weights):
             metrics=metrics,
             steps=300,
         )
-        file = folder / "results" / f"wiki_adaptive-full-seed{seed}.json"
-        file.rename(folder / "results" / f"wiki_adaptive-{size}-seed{seed}.json")
 
 
 def test_adaptive_runs_have_a_table_of_their_own_and_are_a_curve(checkout):
@@ -248,10 +246,30 @@ def test_every_published_result_has_its_config(root):
         assert re.search(rf"-seed{result['seed']}$", path.stem), path
 
 
-def make_coder(folder, config, seed, metrics, deterministic=False):
+WAYS = ("straight", "spherical", "hidden")
+
+
+def make_coder(folder, config, seed, metrics, deterministic=False, size="full"):
     model = {"type": "odeembed.models.sentence_vae:SentenceVAE"}
     experiment = {"model": model, "objective": {"deterministic": deterministic}}
-    make_run(folder, config, seed, metrics=metrics, experiment=experiment)
+    make_run(folder, config, seed, size, metrics=metrics, experiment=experiment)
+
+
+def test_goals_stand_beside_what_is_measured(tmp_path):
+    for seed, perplexity in enumerate((120.0, 124.0)):
+        metrics = {"iw/perplexity": perplexity, "kl": 5.0, "codes/active_units": 31.0}
+        make_coder(tmp_path, "ptb_jump", seed, metrics, size="small")
+    make_coder(tmp_path, "ptb_gru", 0, {"iw/perplexity": 122.0}, size="small")
+    for config, share in (("grammar_jump", 0.92), ("grammar_autoencoder", 0.8)):
+        make_coder(tmp_path, config, 0, {f"grammar/{way}/parse": share for way in WAYS}, size="small")
+    rows = {row[0]: row[1:] for row in cells(tables(tmp_path)["vae-goals"])[2:]}
+    assert rows["jump: perplexity over its twin's"] == ["1", "at most 1.02", "met", "2"]
+    assert rows["jump: perplexity (Li et al. 2019)"] == ["122", "at most 96.9", "missed by 26%", "2"]
+    assert rows["jump: active units"] == ["31", "at least 32", "missed by 3%", "2"]
+    assert rows["grammar, straight: share that parses"] == ["0.92", "at least 0.9", "met", "1"]
+    failing = rows["grammar, hidden: share that does not, over the autoencoder's"]
+    assert failing == ["0.4", "at most 0.5", "met", "1"]
+    assert "flow: perplexity (Bowman et al. 2016)" not in rows
 
 
 def test_sentence_vaes_have_tables_of_their_own(checkout):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from odeembed import sentences
+from odeembed.data.padding import padded
 from odeembed.data.vocabulary import Words
 from odeembed.errors import DataError
 from odeembed.models.encoders import JumpFlow
@@ -26,7 +27,7 @@ def trained():
     """A model with random parameters, and its vocabulary; `zebra` is unknown."""
     vocabulary = Words().build(["the cat sees the tree", "a dog likes a house"])
     model = MaskedInterpolator(vocabulary.size, embed_dim=8, body=Jump(flow=JumpFlow(hidden=8, field=None)))
-    batch = sentences.padded([[2, 3]], [0], (1, 16), vocabulary)
+    batch = padded([[2, 3]], [0], (1, 16), vocabulary.pad_id)
     return model, jax.jit(model.init)(jax.random.key(0), batch)["params"], vocabulary
 
 
@@ -34,7 +35,7 @@ def test_a_sentence_s_vector_is_the_mean_of_its_contextual_states(trained):
     model, params, vocabulary = trained
     embedded = list(sentences.embed(*trained, LINES))
     ids = vocabulary.encode(LINES[0])
-    alone = jax.tree.map(jnp.asarray, sentences.padded([ids], [0], (1, len(ids)), vocabulary))
+    alone = jax.tree.map(jnp.asarray, padded([ids], [0], (1, len(ids)), vocabulary.pad_id))
     states = model.apply({"params": params}, alone, method="contextual")
     np.testing.assert_allclose(embedded[0].vector, states[0].mean(0), rtol=1e-5, atol=1e-6)
 
@@ -62,7 +63,7 @@ def test_candidates_are_the_likeliest_words_with_every_gap_hidden(trained):
         vocabulary.unk_id,
         vocabulary.id("tree"),
     ]
-    batch = jax.tree.map(jnp.asarray, sentences.padded([ids], [0], (1, len(ids)), vocabulary))
+    batch = jax.tree.map(jnp.asarray, padded([ids], [0], (1, len(ids)), vocabulary.pad_id))
     visible = jnp.array([[True, False, True, False, True]])
     states = model.apply({"params": params}, batch, visible).states
     chances = np.array(jax.nn.softmax(model.apply({"params": params}, states, method="logits")))[0]

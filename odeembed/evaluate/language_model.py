@@ -11,10 +11,10 @@ import numpy as np
 
 from odeembed.batch import Batch
 from odeembed.codes import Coder
-from odeembed.data.padding import batches
+from odeembed.data.padding import batches, padded
 from odeembed.data.vocabulary import Vocabulary
 from odeembed.decode import Decoding
-from odeembed.errors import ConfigError
+from odeembed.errors import ConfigError, DataError
 from odeembed.objectives.sentence_vae import SentenceELBO, importance_weighted_nll
 
 _LENGTHS = 32  # lengths are multiples of it, so that few shapes are compiled
@@ -51,7 +51,7 @@ class Judge:
     def nll(self, sentences: Sequence[Sequence[int]]) -> np.ndarray:
         """-log p of each sentence and its end, in nats."""
         found = np.zeros(len(sentences))
-        for batch in batches([list(ids) for ids in sentences], self.vocabulary):
+        for batch in batches([list(ids) for ids in sentences], self.vocabulary.pad_id):
             real = batch.index >= 0
             found[batch.index[real]] = np.asarray(_compiled_nll(self.model)(self.params, batch))[real]
         return found
@@ -88,11 +88,7 @@ class Sentences(NamedTuple):
         index = np.random.default_rng([self.seed, step]).integers(0, len(self.ids), self.rows)
         rows = [self.ids[number] for number in index.tolist()]
         length = -(-max(map(len, rows)) // _LENGTHS) * _LENGTHS
-        values, mask = np.zeros((self.rows, length), np.int32), np.zeros((self.rows, length), bool)
-        for row, ids in enumerate(rows):
-            values[row, : len(ids)], mask[row, : len(ids)] = ids, True
-        times = np.tile(np.arange(length, dtype=np.float32), (self.rows, 1))
-        return Batch(values, times, mask, index.astype(np.int32))
+        return padded(rows, index.tolist(), (self.rows, length), self.vocabulary.pad_id)
 
 
 @dataclass(frozen=True)
@@ -148,9 +144,18 @@ def objective_of(model: Any) -> SentenceELBO:
 
 
 def sampled(coder: Coder, count: int, seed: int) -> list[list[int]]:
-    """Sentences of codes from the prior, each token drawn; empty ones left out, and longer than none."""
-    sentences, _ = coder.decode(coder.prior(count, seed), Decoding(sample=True), seed)
-    return [ids for ids in sentences if ids] or [[coder.vocabulary.unk_id]]
+    """Sentences of codes from the prior, each token drawn; empty ones are left out.
+
+    Raises:
+      DataError: all are empty.
+    """
+    drawn = coder.decode(coder.prior(count, seed), Decoding(sample=True), seed)
+    sentences = [ids for ids in drawn if ids]
+    if not sentences:
+        raise DataError(
+            f"all {count} samples are empty sentences. Train for longer before samples are measured."
+        )
+    return sentences
 
 
 def held_out(dataset: Any, split: str = "test") -> Iterator[list[int]]:

@@ -55,8 +55,9 @@ class Codes:
 
     Attributes:
       threshold: variance of a dimension's posterior means over the sentences, from which on it is active.
-      sentences: the first of the test split that are read.
-      reconstructed: of these, how many are decoded again.
+      sentences: how many of the test split are read, the first ones in the order of its evaluation, in which the
+        sentences of a shorter bucket come before those of a longer one.
+      reconstructed: how many of these, the first ones again, are decoded.
 
     References:
       Burda et al. 2016, section 5.2, for active units; Hoffman and Johnson 2016, ELBO surgery, eq. (3), and He et al.
@@ -68,13 +69,13 @@ class Codes:
     reconstructed: int = 500
 
     def __call__(self, run: Any) -> dict[str, float]:
-        """Returns codes/kl, codes/mutual_information in nats, codes/active_units, and codes/reconstructed.
+        """Returns codes/kl and codes/mutual_information in nats, codes/active_units, and two shares.
 
-        The last two are shares: of sentences that are decoded word by word from the mean of their posterior, likeliest
-        words taken, and of their words at their places.
+        codes/reconstructed is the share of the sentences that come back from the mean of their posterior, likeliest
+        words taken, codes/reconstructed_words that of their words at their places.
 
         Args:
-          run: of a `SentenceVAE` with a latent.
+          run: of a `SentenceVAE` with a latent, whose objective says whether its codes are points.
         """
         coder = run.coder
         sentences = list(islice(held_out(run.dataset), self.sentences))
@@ -85,7 +86,7 @@ class Codes:
             "codes/reconstructed": exact,
             "codes/reconstructed_words": words,
         }
-        if not coder.deterministic:
+        if not run.experiment.objective.deterministic:
             kl = 0.5 * (means**2 + stds**2 - 1) - np.log(stds)
             noise = np.random.default_rng(run.experiment.seed).standard_normal(means.shape)
             found["codes/mutual_information"] = mutual_information(means, stds, noise)
@@ -115,7 +116,7 @@ def mutual_information(means: np.ndarray, stds: np.ndarray, noise: np.ndarray) -
 
 def reconstruction(sentences: list[list[int]], coder: Any) -> tuple[float, float]:
     """The share of sentences that come back from their codes as they were, and of their words, place by place."""
-    decoded, _ = coder.decode(coder.encode(sentences)[0])
+    decoded = coder.decode(coder.encode(sentences)[0])
     exact = np.mean([one == other for one, other in zip(sentences, decoded, strict=True)])
     right = sum(
         sum(a == b for a, b in zip(one, other, strict=False))

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from odeembed.batch import Batch
+from odeembed.data.padding import padded
 from odeembed.data.sources import locate
 from odeembed.errors import DataError
 from odeembed.evaluate.word_similarity import spearman
@@ -94,7 +95,8 @@ class SentenceSimilarity:
         for bucket, length in enumerate(self.lengths):
             members = np.flatnonzero(buckets == bucket)
             for start in range(0, len(members), self.rows):
-                yield _padded(members[start : start + self.rows], ids, (self.rows, length), pad_id)
+                part = members[start : start + self.rows].tolist()
+                yield padded([ids[member][:length] for member in part], part, (self.rows, length), pad_id)
 
 
 @functools.lru_cache(maxsize=4)
@@ -148,19 +150,6 @@ def read_sentence_pairs(path: Path) -> list[Pair]:
     if not pairs:
         raise DataError(f"{path}: expected rows of two sentences and a number; got none. Give another file.")
     return pairs
-
-
-def _padded(members: np.ndarray, ids: list[list[int]], shape: tuple[int, int], pad_id: int) -> Batch:
-    values = np.full(shape, pad_id, np.int32)
-    mask = np.zeros(shape, bool)
-    for row, member in enumerate(members):
-        kept = ids[member][: shape[1]]
-        values[row, : len(kept)] = kept
-        mask[row, : len(kept)] = True
-    index = np.full(shape[0], -1, np.int32)
-    index[: len(members)] = members
-    times = np.tile(np.arange(shape[1], dtype=np.float32), (shape[0], 1))
-    return Batch(values, times, mask, index)
 
 
 def _cosines(vectors: np.ndarray) -> np.ndarray:

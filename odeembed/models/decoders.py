@@ -1,11 +1,12 @@
 """Decoders: what reads tokens off hidden states, and the flows whose states are read."""
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from odeembed.errors import ConfigError
 from odeembed.fields.gru import GRUField
 from odeembed.fields.waves import waves
 from odeembed.models.encoders import JumpFlow
@@ -99,7 +100,24 @@ class Decoded(NamedTuple):
     penalty: Any = None
 
 
-class JumpDecoder(nn.Module):
+class _FromCode(nn.Module):
+    """A decoder whose state starts at the code, one token before the first."""
+
+    def setup(self):
+        """The map from a code to a state."""
+        self.first = nn.Dense(self.width)
+
+    @property
+    def width(self) -> int:
+        """h, of the state."""
+        raise NotImplementedError
+
+    def start(self, z: Float[Array, "b d"]) -> Float[Array, "b h"]:
+        """The state one token before the first."""
+        return jnp.tanh(self.first(z))
+
+
+class JumpDecoder(_FromCode):
     """Autoregressive: the state flows from token to token and jumps at each; a token is read just before its own jump.
 
     The code is where the state starts, one token before the first, and part of every input. With `flow.field=None` this
@@ -111,6 +129,9 @@ class JumpDecoder(nn.Module):
       tokens: whether the tokens are inputs.
       waves: periods 2, 4, ..., 2^waves of which sine and cosine of the time are inputs too; 0: none.
 
+    Raises:
+      ConfigError: a flow that goes backward too, and so knows what comes.
+
     References:
       Rubanova et al. 2019, algorithm 1, for the flow; Bowman et al. 2016, section 3, for the code at the start.
     """
@@ -120,12 +141,18 @@ class JumpDecoder(nn.Module):
     waves: int = 0
 
     def setup(self):
-        """The map from a code to a state."""
-        self.first = nn.Dense(self.flow.hidden)
+        """Checks the flow."""
+        super().setup()
+        if self.flow.directions != ("forward",):
+            raise ConfigError(
+                f"a decoder's flow goes forward alone; got directions {self.flow.directions}. Set --model.decoder.flow."
+                "directions forward."
+            )
 
-    def start(self, z: Float[Array, "b d"]) -> Float[Array, "b h"]:
-        """The state one token before the first."""
-        return jnp.tanh(self.first(z))
+    @property
+    def width(self) -> int:
+        """h, that of the flow."""
+        return self.flow.hidden
 
     def __call__(
         self,
@@ -161,7 +188,7 @@ class JumpDecoder(nn.Module):
         return jnp.concatenate([*parts, waves(t[..., None], self.waves)] if self.waves else parts, axis=-1)
 
 
-class FlowDecoder(nn.Module):
+class FlowDecoder(_FromCode):
     """Inputless: the state starts at the code and flows; every token is read from the path at its own time.
 
     Attributes:
@@ -176,16 +203,16 @@ class FlowDecoder(nn.Module):
     hidden: int = 256
     field: nn.Module = GRUField(waves=6, condition=True)
     config: SolveConfig = SolveConfig()
-    tokens: ClassVar[bool] = False
 
     def setup(self):
-        """The map from a code to a state, and the path."""
-        self.first = nn.Dense(self.hidden)
+        """The path."""
+        super().setup()
         self.ode = NeuralODE(self.field, self.config)
 
-    def start(self, z: Float[Array, "b d"]) -> Float[Array, "b h"]:
-        """The state one token before the first."""
-        return jnp.tanh(self.first(z))
+    @property
+    def width(self) -> int:
+        """h."""
+        return self.hidden
 
     def __call__(
         self,

@@ -16,8 +16,7 @@ from odeembed.plots.figure import save
 from odeembed.plots.gaps import by_gap, by_shift
 from odeembed.plots.sentence import path_in_time
 from odeembed.plots.training import training_curves
-from odeembed.plots.walk import described as walk_described
-from odeembed.plots.walk import walk_picture
+from odeembed.plots.walk import save_walk
 from odeembed.train.logs import read_metrics
 
 
@@ -46,10 +45,10 @@ def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
             f"Word vectors of {name} in their two directions of largest variance.",
         ),
     ]
+    if getattr(run.model, "latent", None):
+        drawn.append(_walk(run, folder / "walk.png"))
     if not isinstance(run.model, MaskedInterpolator):
-        return (
-            drawn if getattr(run.model, "latent", None) is None else [*drawn, _walk(run, folder / "walk.png")]
-        )
+        return drawn
     path = held_out_path(run)
     drawn.append(save(path_in_time(path), folder / "sentence.png", described(path)))
     if (Path(run.path) / "result.json").exists():
@@ -69,7 +68,7 @@ def _walk(run: Any, file: Path) -> Path:
     known = [ids for ids in sentences if coder.vocabulary.unk_id not in ids] or sentences
     walk = coder.walk(*(coder.encode([ids])[0] for ids in (known[0], known[-1])), 7)[0]
     texts = [coder.vocabulary.decode(ids) for ids in walk.sentences]
-    return save(walk_picture(walk.shares, texts), file, walk_described(walk.shares, texts))
+    return save_walk(walk.shares, texts, file)
 
 
 def families(vectors: WordVectors, count: int = 6, size: int = 5, skip: int = 60) -> list[list[str]]:

@@ -1,12 +1,13 @@
 """A walk between two sentences: what stands on the way, whose words it has, and how far it is from either end."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from odeembed.evaluate.walks import edit_distance
-from odeembed.plots.figure import GREY, PALETTE, panels, style
+from odeembed.plots.figure import GREY, PALETTE, panels, save, style
 
 _SHOWN = 72  # characters of a sentence
 
@@ -42,13 +43,14 @@ def walk_picture(shares: Sequence[float], sentences: Sequence[str]) -> Figure:
     return figure
 
 
+def save_walk(shares: Sequence[float], sentences: Sequence[str], path: Path) -> Path:
+    """Draws a walk into a file."""
+    text = f"A walk in {len(shares)} steps from '{sentences[0]}' to '{sentences[-1]}'."
+    return save(walk_picture(shares, sentences), path, text)
+
+
 def distances(sentences: Sequence[str]) -> tuple[list[int], list[int]]:
     """Edit distances in words of each sentence to the first and to the last."""
     words = [sentence.split() for sentence in sentences]
     first, last = ([edit_distance(some, end) for some in words] for end in (words[0], words[-1]))
     return first, last
-
-
-def described(shares: Sequence[float], sentences: Sequence[str]) -> str:
-    """The picture in words."""
-    return f"A walk in {len(shares)} steps from '{sentences[0]}' to '{sentences[-1]}'."

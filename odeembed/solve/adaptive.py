@@ -383,11 +383,11 @@ class Scheme:
     def within_bar(self, ts: Any, step: Step, rows: Any, bar: Any) -> tuple[Any, Any, Any]:
         """The cotangents of state, slope and curvature of `within`, from those of its states at `rows` [p, b, n]."""
         since = ts - step.t[..., None]
-        theta = since / jnp.where(step.dt == 0, 1.0, step.dt)[..., None]
+        theta = _share(since, step.dt[..., None])
         return curve_bar(self.config.solver, self.split(jnp.stack([rows, since, theta], axis=2)), bar)
 
     def _on_curve(self, since, dt, y, slope, curvature):
-        theta = since / jnp.where(dt == 0, 1.0, dt)
+        theta = _share(since, dt)
         return self.by_part(
             lambda v, y, slope, curvature: on_curve(y, slope, curvature, v[0], v[1]),
             jnp.stack([since, theta], axis=1),
@@ -395,6 +395,11 @@ class Scheme:
             slope,
             curvature,
         )
+
+
+def _share(since, dt):
+    """Of a step, how much of it a time is; a step not taken has no length."""
+    return since / jnp.where(dt == 0, 1.0, dt)
 
 
 def _along(v, leg):

@@ -193,17 +193,17 @@ def _backward(
             else:
                 _, pull = jax.vjp(functools.partial(again, t=step.t, dt=step.dt, ts=line.ts), *args)
             if scheme.dense and timed:
-                y_bar, read, direct = bars.y, scheme.where(index == i, read_bar, zeros(read_bar)), None
+                y_bar, read, by_reading = bars.y, scheme.where(index == i, read_bar, zeros(read_bar)), None
             elif scheme.dense:
                 # Readings are linear in the curve: their cotangents are summed first, and it is differentiated once.
-                direct, *read = scheme.within_bar(line.ts, step, index == i, read_bar)
+                by_reading, *read = scheme.within_bar(line.ts, step, index == i, read_bar)
                 y_bar, read = bars.y, tuple(read)
             else:
                 landing = rows_of_stop(scheme, step.leg, at_stops)
                 y_bar = add(bars.y, scheme.where(step.landed, landing, zeros(landing)))
-                read = direct = None
+                read = by_reading = None
             by_theta, y_bar, slope_bar, by_inputs, *by_times = pull((y_bar, bars.slope, read))
-            y_bar = y_bar if direct is None else add(y_bar, direct)
+            y_bar = y_bar if by_reading is None else add(y_bar, by_reading)
             bars = bars._replace(y=y_bar, slope=slope_bar, theta=add(bars.theta, by_theta))
             bars = bars._replace(inputs=add_inputs(scheme, line, step.leg, bars.inputs, by_inputs))
             if timed:

@@ -23,6 +23,7 @@ from odeembed.mean import Mean
 from odeembed.train.checkpoint import Checkpoints, tree_differences, tree_spec
 from odeembed.train.compilation import Compiled, enable_compilation_cache
 from odeembed.train.logs import MetricsFile, Progress, Report, TensorBoard
+from odeembed.train.optimizer import below
 from odeembed.train.parallel import check_rows, make_parallel
 from odeembed.train.prefetch import prefetch
 from odeembed.train.signals import StopSignals
@@ -365,7 +366,6 @@ class _Run:
 def _grafted(taken: Any, own: Any, prefixes: tuple[str, ...]) -> tuple[Any, list[str]]:
     """`own` parameters with those below the prefixes from `taken`, and the prefixes that one of the two lacks."""
     taken, own = flatten_dict(taken, sep="/"), flatten_dict(own, sep="/")
-    below = lambda path, prefix: path == prefix or path.startswith(prefix + "/")  # noqa: E731
     missing = [
         prefix
         for prefix in prefixes

@@ -39,7 +39,7 @@ class Aggressive:
         """`make()` for both groups of parameters, each at its own steps and with a state of its own."""
 
         def label(params: Any) -> Any:
-            ahead = lambda path: any(_below(_path(path), prefix) for prefix in self.prefixes)  # noqa: E731
+            ahead = lambda path: any(below(_path(path), prefix) for prefix in self.prefixes)  # noqa: E731
             return jax.tree.map_with_path(lambda path, leaf: "ahead" if ahead(path) else "others", params)
 
         def at(last: bool) -> Any:
@@ -142,7 +142,7 @@ class Optimizer:
         ahead = () if self.aggressive is None else self.aggressive.prefixes
         named += [("aggressive.prefixes", prefix) for prefix in ahead]
         for field, prefix in named:
-            if not any(_below(path, prefix) for path in paths):
+            if not any(below(path, prefix) for path in paths):
                 near = difflib.get_close_matches(prefix, known, n=3, cutoff=0.4) or known[:3]
                 raise ConfigError(
                     f"optimizer.{field} must name parameters; got {prefix!r}, which matches none. "
@@ -154,7 +154,7 @@ def _scaled(factors: tuple[tuple[str, float], ...]) -> optax.GradientTransformat
     """Multiplies the updates below each path prefix by its factor."""
 
     def scale(path: Any, update: Any) -> Any:
-        factor = math.prod(factor for prefix, factor in factors if _below(_path(path), prefix))
+        factor = math.prod(factor for prefix, factor in factors if below(_path(path), prefix))
         # zeros rather than 0 * update: the compiler then leaves the gradient out, and inf * 0 is no NaN
         return jnp.zeros_like(update) if factor == 0 else update * factor
 
@@ -171,5 +171,6 @@ def _path(path: Any) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def _below(path: str, prefix: str) -> bool:
+def below(path: str, prefix: str) -> bool:
+    """Whether the parameter at a path, such as "body/field/kernel", is the prefix or below it."""
     return path == prefix or path.startswith(prefix + "/")

@@ -11,7 +11,10 @@ from odeembed.results import tables
 
 def test_every_way_takes_the_same_evaluations_and_runs():
     steps = ways((2, 3, 4), gradient=True)
-    assert set(steps) == {"bare", *(f"{n} readings, {m} steps" for n in (1, 64) for m in (16, 64))}
+    assert set(steps) == {
+        "bare",
+        *(f"{n}, {m} steps" for n in ("1 reading", "64 readings") for m in (16, 64)),
+    }
     assert len({step.counts for step in steps.values()}) == 1
     by_params, _ = steps["64 readings, 16 steps"].run()
     again, _ = steps["64 readings, 64 steps"].run()

@@ -16,7 +16,7 @@ from odeembed.train.brief import fit
 
 WORDS = Words().build(["a b c d e f g h"])
 IDS = [[2, 3, 4], [5, 6], [7, 8, 9, 2, 3], [4]]
-WHOLE = padded(IDS, [0, 1, 2, 3], (4, 6), WORDS)
+WHOLE = padded(IDS, [0, 1, 2, 3], (4, 6), WORDS.pad_id)
 MODEL = SentenceVAE(
     vocab_size=WORDS.size,
     embed_dim=6,
@@ -31,8 +31,8 @@ class Text:
     """Four sentences in two batches."""
 
     def evaluation(self, split):
-        yield padded(IDS[:2], [0, 1], (3, 6), WORDS)
-        yield padded(IDS[2:], [2, 3], (3, 6), WORDS)
+        yield padded(IDS[:2], [0, 1], (3, 6), WORDS.pad_id)
+        yield padded(IDS[2:], [2, 3], (3, 6), WORDS.pad_id)
 
 
 def opened(model, **others):

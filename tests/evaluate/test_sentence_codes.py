@@ -7,9 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from odeembed.codes import Coder
 from odeembed.evaluate.sentence_codes import Codes, ImportanceWeighted, mutual_information
-from odeembed.objectives.sentence_vae import importance_weighted_nll
+from odeembed.objectives.sentence_vae import SentenceELBO, importance_weighted_nll
 
 
 def test_the_weighted_likelihood_counts_each_sentence_and_its_end_once(coded):
@@ -44,5 +43,5 @@ def test_codes_of_an_untrained_model_have_their_figures(coded):
     assert found["codes/active_units"] == (means.var(axis=0) >= 0.01).sum()
     assert found["codes/reconstructed"] == 0 and 0 <= found["codes/reconstructed_words"] < 0.6
     assert found["codes/kl"] > 0 and 0 <= found["codes/mutual_information"] <= np.log(4) + 1e-6
-    point = Coder(coded.model, coded.params, coded.vocabulary, 6, deterministic=True)
-    assert "codes/kl" not in Codes(reconstructed=4)(SimpleNamespace(**vars(coded) | {"coder": point}))
+    points = SimpleNamespace(seed=0, objective=SentenceELBO(deterministic=True))
+    assert "codes/kl" not in Codes(reconstructed=4)(SimpleNamespace(**vars(coded) | {"experiment": points}))

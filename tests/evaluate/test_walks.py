@@ -15,11 +15,11 @@ def test_edit_distances():
 
 
 def test_a_walk_s_figures_by_hand():
-    straight = Walk([0, 0.5, 1], [[2, 3], [2, 4], [5, 4]], [0.0] * 3)
-    around = Walk([0, 0.5, 1], [[2, 3], [2, 3], [2, 3]], [0.0] * 3)
+    straight = Walk([0, 0.5, 1], [[2, 3], [2, 4], [5, 4]])
+    around = Walk([0, 0.5, 1], [[2, 3], [2, 3], [2, 3]])
     assert measured([straight], None) == {"distinct": 3, "repeats": 0, "approach": 1, "detour": 1}
     assert measured([around], None) == {"distinct": 1, "repeats": 1, "approach": 1, "detour": 0}
-    away = Walk([0, 0.5, 1], [[2, 3], [6, 7, 8], [2, 4]], [0.0] * 3)
+    away = Walk([0, 0.5, 1], [[2, 3], [6, 7, 8], [2, 4]])
     assert measured([away], None) == {"distinct": 3, "repeats": 0, "approach": 0.5, "detour": 6}
 
 
@@ -32,7 +32,7 @@ def test_walks_of_a_run_and_between_points_of_the_prior(coded):
 
 def test_pairs_count_only_with_both_ends_and_three_sentences_between():
     ends = [2], [9]
-    walk = lambda *inner: Walk([], [[2], *inner, [9]], [])  # noqa: E731
+    walk = lambda *inner: Walk([], [[2], *inner, [9]])  # noqa: E731
     assert counts(walk([3], [4], [5]), *ends)
     assert not counts(walk([3], [4], [4], [2], [9]), *ends)
     assert not counts(walk([3], [4], [5]), [2], [8])
@@ -43,7 +43,7 @@ def test_grammar_walks_count_what_parses():
     words = Words().build(lines)
     good = [words.encode(line) for line in lines]
     bad = [id for ids in good[:2] for id in ids]
-    found = parsed([Walk([], [good[0], good[1], bad, good[2]], [])], words)
+    found = parsed([Walk([], [good[0], good[1], bad, good[2]])], words)
     assert found["parse"] == 0.5
     assert 0 <= found["production"] <= 1 and 0 <= found["topic"] <= 1
     assert all(math.isnan(value) for value in parsed([], words).values())

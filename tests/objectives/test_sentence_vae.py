@@ -13,7 +13,6 @@ import numpy as np
 import optax
 import pytest
 
-from odeembed import mean
 from odeembed.batch import Batch
 from odeembed.errors import ConfigError
 from odeembed.fields.mlp import MLPField
@@ -57,18 +56,11 @@ def params():
     [SentenceELBO(), SentenceELBO(word_dropout=0.4, dropout=0.3, free_bits=0.3), SentenceELBO(negatives=5)],
     ids=["plain", "dropout", "sampled"],
 )
-def test_padding_cannot_move_the_loss_and_halves_add_up(params, objective):
+def test_padding_cannot_move_the_loss_and_halves_add_up(params, objective, sums_up):
     run = jax.jit(lambda batch: objective(MODEL, params, batch, jax.random.key(3), 7))
     batch = batch_of([5, 6, 3, 6])
-    whole = run(batch)
-    padded = batch._replace(values=jnp.where(batch.mask, batch.values, 9))
-    np.testing.assert_allclose(run(padded)["loss"].total, whole["loss"].total, rtol=1e-6)
-    halves = [run(jax.tree.map(lambda x, rows=rows: x[rows], batch)) for rows in (slice(0, 2), slice(2, 4))]
-    added = mean.merge(*halves)["loss"]
-    np.testing.assert_allclose(added.total, whole["loss"].total, rtol=1e-5)
-    assert added.count == whole["loss"].count == 4
-    dead = batch._replace(index=jnp.array([0, 1, -1, -1]))
-    np.testing.assert_allclose(run(dead)["loss"].total, halves[0]["loss"].total, rtol=1e-5)
+    assert run(batch)["loss"].count == 4
+    sums_up(run, batch)
 
 
 def test_the_importance_weighted_bound_rises_from_the_bound_to_the_likelihood(params):
@@ -208,7 +200,7 @@ from odeembed.train.parallel import make_parallel
 from odeembed.train.state import init_state
 from odeembed.train.step import make_step
 objective = SentenceELBO(word_dropout=0.3, dropout=0.2, free_bits=0.1)
-optimizer, batch = Optimizer(peak=0.05, warmup=2).build(4), batch_of([5, 6, 3, 6, 2, 4, 1, 6])
+optimizer, batch = Optimizer(peak=0.005, warmup=2).build(4), batch_of([5, 6, 3, 6, 2, 4, 1, 6])
 def losses(mode, devices):
     layout = make_parallel(mode, jax.devices()[:devices])
     step = layout.map(make_step(MODEL, objective, optimizer, axis=layout.axis))
@@ -232,6 +224,4 @@ def test_on_eight_devices_the_losses_are_those_of_one():
     one, *others = (np.array(found) for found in json.loads(done.stdout))
     assert (one[-1] != one[0]).any()
     for other in others:
-        np.testing.assert_allclose(other[0], one[0], rtol=1e-5, atol=1e-6)
-        # Adam's first steps are as long for a small gradient as for a large one, and so is what rounding does to them.
-        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-6)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from odeembed.plots.figure import GREY
-from odeembed.plots.walk import described, walk_picture
+from odeembed.plots.walk import save_walk, walk_picture
 
 SENTENCES = ["a cat sat", "a dog sat", "the dog sat", "the dog ran"]
 
@@ -17,9 +17,11 @@ def test_distances_and_texts():
     assert [text.get_text() for text in ax.texts] == SENTENCES
     assert [text.get_fontweight() for text in ax.texts] == ["bold", "normal", "normal", "bold"]
     assert GREY not in [text.get_color() for text in ax.texts]
-    assert "a cat sat" in described([0.0, 1.0], SENTENCES) and "the dog ran" in described(
-        [0.0, 1.0], SENTENCES
-    )
+
+
+def test_the_file_says_what_it_shows(tmp_path):
+    path = save_walk([0.0, 0.3, 0.7, 1.0], SENTENCES, tmp_path / "walk.png")
+    assert b"A walk in 4 steps from 'a cat sat' to 'the dog ran'." in path.read_bytes()
 
 
 def test_long_sentences_are_cut():
