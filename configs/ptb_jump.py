@@ -31,7 +31,7 @@ data = TextData(
     test=TextFiles(("ptb/ptb.test.txt.gz",)),
     vocabulary=Words(),
     unit="line",
-    buckets=(16, 24, 36, 88),
+    buckets=(18, 28, 42, 88),
     batch_tokens=1024,
     min_length=1,
 )
@@ -56,12 +56,12 @@ small = Experiment(
     data=data,
     model=model,
     objective=SentenceELBO(
-        Annealing(0.0, 1.0, hold=0, rise=1500), free_bits=0.2, dropout=0.2, negatives=1024
+        Annealing(0.0, 1.0, hold=0, rise=3000), free_bits=0.2, dropout=0.2, negatives=1024
     ),
     optimizer=Optimizer(peak=3e-3, warmup=100, clip=5.0, b2=0.98),
-    steps=4000,
-    evaluate_every=1000,
-    checkpoint_every=500,
+    steps=8000,
+    evaluate_every=2000,
+    checkpoint_every=1000,
     scores=scores("small"),
 )
 full = replace(

@@ -42,9 +42,9 @@ experiments = {
     "small": replace(
         ptb["small"],
         data=data,
-        objective=replace(ptb["small"].objective, annealing=Annealing(rise=600)),
-        steps=1500,
-        evaluate_every=500,
+        objective=replace(ptb["small"].objective, annealing=Annealing(rise=1000)),
+        steps=2500,
+        evaluate_every=1250,
         scores=scores("small"),
     ),
     "full": replace(ptb["full"], data=data, scores=scores("full")),

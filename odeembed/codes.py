@@ -96,15 +96,23 @@ class Coder:
         return means, stds
 
     def decode(
-        self, codes: np.ndarray, how: Decoding = GREEDY, seed: int = 0, starts: np.ndarray | None = None
+        self,
+        codes: np.ndarray,
+        how: Decoding = GREEDY,
+        seed: int = 0,
+        starts: np.ndarray | None = None,
+        *,
+        unknown: bool = False,
     ) -> list[list[int]]:
-        """The sentences of codes [n, d]; <unk>, which is no word, is in none.
+        """The sentences of codes [n, d].
 
         Args:
           seed: of the draws.
           starts: float [n, h], the decoder's states to begin with; None: those of the codes.
+          unknown: whether <unk> may be said, which stands for words of the text but is none.
         """
-        run = _compiled_decoding(self.model, how, self.longest, (self.vocabulary.unk_id,))
+        banned = () if unknown else (self.vocabulary.unk_id,)
+        run = _compiled_decoding(self.model, how, self.longest, banned)
         starts = _compiled(self.model, "start")(self.params, codes) if starts is None else starts
         sentences = []
         for first in range(0, len(codes), _ROWS):

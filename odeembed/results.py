@@ -234,6 +234,7 @@ _WALKS = (
     ("different sentences", "distinct", 2),
     ("steps without change", "repeats", 3),
     ("steps that approach", "approach", 3),
+    ("by BLEU", "bleu_approach", 3),
     ("words changed over distance", "detour", 2),
 )
 _PARSED = (

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -134,7 +134,7 @@ class Samples:
             data = Sentences(sentences, run.vocabulary, self.rows, run.experiment.seed)
             params = run.fit(judge.model, objective_of(judge.model), data.batch, self.steps)
             reverse = Judge(judge.model, params, run.vocabulary)
-            found["samples/reverse_perplexity"] = reverse.perplexity(list(held_out(run.dataset)))
+            found["samples/reverse_perplexity"] = reverse.perplexity(held_out(run.dataset))
         return found
 
 
@@ -144,12 +144,12 @@ def objective_of(model: Any) -> SentenceELBO:
 
 
 def sampled(coder: Coder, count: int, seed: int) -> list[list[int]]:
-    """Sentences of codes from the prior, each token drawn; empty ones are left out.
+    """Sentences of codes from the prior, each token drawn, <unk> too; empty ones are left out.
 
     Raises:
       DataError: all are empty.
     """
-    drawn = coder.decode(coder.prior(count, seed), Decoding(sample=True), seed)
+    drawn = coder.decode(coder.prior(count, seed), Decoding(sample=True), seed, unknown=True)
     sentences = [ids for ids in drawn if ids]
     if not sentences:
         raise DataError(
@@ -158,8 +158,11 @@ def sampled(coder: Coder, count: int, seed: int) -> list[list[int]]:
     return sentences
 
 
-def held_out(dataset: Any, split: str = "test") -> Iterator[list[int]]:
-    """The token ids of every sentence of a split."""
+def held_out(dataset: Any, split: str = "test") -> list[list[int]]:
+    """The token ids of every sentence of a split, in their order in the text."""
+    found = {}
     for batch in dataset.evaluation(split):
-        for values, mask in zip(batch.values[batch.index >= 0], batch.mask[batch.index >= 0], strict=True):
-            yield values[mask].tolist()
+        for index, values, mask in zip(batch.index.tolist(), batch.values, batch.mask, strict=True):
+            if index >= 0:
+                found[index] = values[mask].tolist()
+    return [found[index] for index in sorted(found)]

@@ -55,8 +55,7 @@ class Codes:
 
     Attributes:
       threshold: variance of a dimension's posterior means over the sentences, from which on it is active.
-      sentences: how many of the test split are read, the first ones in the order of its evaluation, in which the
-        sentences of a shorter bucket come before those of a longer one.
+      sentences: how many of the test split are read, the first ones of its text.
       reconstructed: how many of these, the first ones again, are decoded.
 
     References:
@@ -78,7 +77,7 @@ class Codes:
           run: of a `SentenceVAE` with a latent, whose objective says whether its codes are points.
         """
         coder = run.coder
-        sentences = list(islice(held_out(run.dataset), self.sentences))
+        sentences = held_out(run.dataset)[: self.sentences]
         means, stds = coder.encode(sentences)
         exact, words = reconstruction(sentences[: self.reconstructed], coder)
         found = {

@@ -10,6 +10,7 @@ import numpy as np
 from odeembed.codes import Walk, Way
 from odeembed.data.grammar import parse
 from odeembed.data.vocabulary import Vocabulary
+from odeembed.evaluate.bleu import sentence_bleu
 from odeembed.evaluate.language_model import Judge, held_out
 
 
@@ -68,20 +69,25 @@ def measured(walks: list[Walk], judge: Judge | None) -> dict[str, float]:
     Returns:
       perplexity: of the sentences between, under the judge; distinct: different sentences of a walk; repeats: share of
       steps that change nothing; approach: share of steps by which the edit distance to the last sentence does not
-      grow; detour: the words changed on the way, over those in which the ends differ.
+      grow; bleu_approach: by which BLEU against it does not fall; departure and bleu_departure: by which those to the
+      first do not shrink, and do not rise; detour: the words changed on the way, over those in which the ends differ.
     """
     inner = [ids for walk in walks for ids in walk.sentences[1:-1]]
     steps = [pair for walk in walks for pair in pairwise(walk.sentences)]
-    nearing, changed, apart = [], 0, 0
+    monotone = {name: [] for name in ("approach", "departure", "bleu_approach", "bleu_departure")}
+    changed, apart = 0, 0
     for walk in walks:
-        left = [edit_distance(ids, walk.sentences[-1]) for ids in walk.sentences]
-        nearing += [after <= before for before, after in pairwise(left)]
+        for name, end, sign in (("approach", -1, 1), ("departure", 0, -1)):
+            far = [edit_distance(ids, walk.sentences[end]) for ids in walk.sentences]
+            alike = [sentence_bleu(ids, walk.sentences[end]) for ids in walk.sentences]
+            monotone[name] += [sign * (after - before) <= 0 for before, after in pairwise(far)]
+            monotone[f"bleu_{name}"] += [sign * (after - before) >= 0 for before, after in pairwise(alike)]
         changed += sum(edit_distance(a, b) for a, b in pairwise(walk.sentences))
-        apart += left[0]
+        apart += edit_distance(walk.sentences[0], walk.sentences[-1])
     found = {
         "distinct": float(np.mean([len({tuple(ids) for ids in walk.sentences}) for walk in walks])),
         "repeats": float(np.mean([a == b for a, b in steps])),
-        "approach": float(np.mean(nearing)),
+        **{name: float(np.mean(steps)) for name, steps in monotone.items()},
         "detour": changed / max(apart, 1),
     }
     return found if judge is None else {"perplexity": judge.perplexity(inner), **found}

@@ -1,7 +1,6 @@
 """All the pictures of one run, drawn from what its directory holds."""
 
 import json
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,7 @@ def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
 def _walk(run: Any, file: Path) -> Path:
     """The walk between the first and the last of a few held-out sentences without unknown words."""
     coder = run.coder
-    sentences = list(islice(held_out(run.dataset, "valid"), 64))
+    sentences = held_out(run.dataset, "valid")[:64]
     known = [ids for ids in sentences if coder.vocabulary.unk_id not in ids] or sentences
     walk = coder.walk(*(coder.encode([ids])[0] for ids in (known[0], known[-1])), 7)[0]
     texts = [coder.vocabulary.decode(ids) for ids in walk.sentences]

@@ -15,7 +15,7 @@ def test_a_judge_s_perplexity_is_that_of_each_sentence_alone(judged, coded):
     together = judge.nll(ids)
     np.testing.assert_allclose(together[2], judge.nll([ids[2]])[0], rtol=1e-5)
     assert judge.perplexity(ids) == pytest.approx(math.exp(together.sum() / 15), rel=1e-6)
-    assert list(held_out(coded.dataset)) == ids
+    assert held_out(coded.dataset) == ids
 
 
 def test_a_model_trained_on_sentences_finds_them_likely_and_others_not(judged):

@@ -2,6 +2,8 @@
 
 import math
 
+import pytest
+
 from odeembed.codes import Walk
 from odeembed.data.grammar import GrammarWorld
 from odeembed.data.vocabulary import Words
@@ -15,17 +17,29 @@ def test_edit_distances():
 
 
 def test_a_walk_s_figures_by_hand():
-    straight = Walk([0, 0.5, 1], [[2, 3], [2, 4], [5, 4]])
-    around = Walk([0, 0.5, 1], [[2, 3], [2, 3], [2, 3]])
-    assert measured([straight], None) == {"distinct": 3, "repeats": 0, "approach": 1, "detour": 1}
-    assert measured([around], None) == {"distinct": 1, "repeats": 1, "approach": 1, "detour": 0}
-    away = Walk([0, 0.5, 1], [[2, 3], [6, 7, 8], [2, 4]])
-    assert measured([away], None) == {"distinct": 3, "repeats": 0, "approach": 0.5, "detour": 6}
+    straight = [[2, 3], [2, 4], [5, 4]]
+    assert figures(straight) == {"distinct": 3, "repeats": 0, "detour": 1} | alike(1)
+    assert figures([[2, 3], [2, 3], [2, 3]]) == {"distinct": 1, "repeats": 1, "detour": 0} | alike(1)
+    away = [[2, 3], [6, 7, 8], [2, 4]]
+    assert figures(away) == {"distinct": 3, "repeats": 0, "detour": 6} | alike(0.5)
+    # The third sentence has three words too many.
+    between = [[2, 3, 4, 5], [2, 3, 4, 5, 6, 7], [9, 9, 9, 2, 3, 4, 5, 6, 7], [2, 3, 4, 5, 6, 7]]
+    found = figures(between)
+    assert (found["approach"], found["bleu_approach"]) == (pytest.approx(2 / 3),) * 2
+    assert (found["departure"], found["bleu_departure"]) == (pytest.approx(2 / 3),) * 2
+
+
+def figures(sentences):
+    return measured([Walk([], sentences)], None)
+
+
+def alike(share):
+    return dict.fromkeys(("approach", "departure", "bleu_approach", "bleu_departure"), share)
 
 
 def test_walks_of_a_run_and_between_points_of_the_prior(coded):
     found = Walks(pairs=2, steps=3, ways=("straight",))(coded)
-    assert set(found) == {f"walks/straight/{name}" for name in ("distinct", "repeats", "approach", "detour")}
+    assert set(found) == {f"walks/straight/{name}" for name in ("distinct", "repeats", "detour", *alike(1))}
     assert "walks/hidden/perplexity" in Walks("judge", pairs=2, steps=3, ways=("hidden",))(coded)
     assert "prior_walks/hidden/distinct" in Walks(pairs=2, steps=3, ways=("hidden",), prior=True)(coded)
 
