@@ -10,25 +10,11 @@ import numpy as np
 
 from odeembed.data.padding import batches
 from odeembed.data.vocabulary import Vocabulary
-from odeembed.decode import GREEDY, Decoding, decode
-from odeembed.errors import ConfigError, DataError
+from odeembed.decode import GREEDY, Decoding
+from odeembed.errors import ConfigError
+from odeembed.speak import Read, read, say
 
 Way = Literal["straight", "spherical", "flow", "hidden"]
-_ROWS = 32  # shapes are few: so many rows at a time
-
-
-class Read(NamedTuple):
-    """Sentences as a model takes them.
-
-    Attributes:
-      ids: of each, token ids.
-      unknown: of each, how many of its words are out of the vocabulary.
-      cut: of each, how many of its tokens were left out because the model's longest sentence has no more.
-    """
-
-    ids: list[list[int]]
-    unknown: list[int]
-    cut: list[int]
 
 
 class Walk(NamedTuple):
@@ -68,19 +54,7 @@ class Coder:
         Raises:
           DataError: a line without a word, or without one of the vocabulary.
         """
-        ids, unknown, cut = [], [], []
-        for line in lines:
-            found, out = self.vocabulary.read(line)
-            if not line.strip():
-                raise DataError("expected a sentence; got an empty one. Write at least one word.")
-            if all(id == self.vocabulary.unk_id for id in found):
-                raise DataError(
-                    f"no word of {line[:80]!r} is in the vocabulary. Write it in the words of the training text."
-                )
-            ids.append(found[: self.longest])
-            unknown.append(out)
-            cut.append(len(found) - len(ids[-1]))
-        return Read(ids, unknown, cut)
+        return read(lines, self.vocabulary, self.longest)
 
     def encode(self, sentences: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
         """Codes of sentences, float32 [n, d]: those at the means of the encoder's Gaussians, and its spreads.
@@ -112,16 +86,7 @@ class Coder:
           unknown: whether <unk> may be said, which stands for words of the text but is none.
         """
         banned = () if unknown else (self.vocabulary.unk_id,)
-        run = _compiled_decoding(self.model, how, self.longest, banned)
-        starts = _compiled(self.model, "start")(self.params, codes) if starts is None else starts
-        sentences = []
-        for first in range(0, len(codes), _ROWS):
-            part, begin = _filled(codes[first : first + _ROWS]), _filled(starts[first : first + _ROWS])
-            key = jax.random.fold_in(jax.random.key(seed), first)
-            out = jax.device_get(run(self.params, part, begin, key))
-            for row in range(min(_ROWS, len(codes) - first)):
-                sentences.append(out.tokens[row, : out.lengths[row]].tolist())
-        return sentences
+        return say(self.model, self.params, codes, self.longest, how, banned=banned, seed=seed, starts=starts)
 
     def prior(self, count: int, seed: int = 0) -> np.ndarray:
         """Codes drawn from the prior, float32 [count, d]."""
@@ -211,11 +176,6 @@ def _arc(first, last, shares):
     return (length * (one * a[:, None] + other * b[:, None])).astype(np.float32)
 
 
-def _filled(part):
-    """The rows and, up to the number that is compiled for, more like the last."""
-    return np.concatenate([part, np.repeat(part[-1:], _ROWS - len(part), axis=0)])
-
-
 @functools.lru_cache(maxsize=4)
 def _compiled_posterior(model):
     def moments(params, batch):
@@ -233,26 +193,3 @@ def _compiled(model, method):
 @functools.lru_cache(maxsize=4)
 def _compiled_prior(model, count):
     return jax.jit(lambda params, key: model.apply({"params": params}, key, count, method="prior_sample"))
-
-
-@functools.lru_cache(maxsize=8)
-def _compiled_decoding(model, how, longest, banned):
-    @jax.jit
-    def run(params, z, start, key):
-        variables = {"params": params}
-        return decode(
-            lambda state: model.apply(variables, state[0], method="next_logits"),
-            lambda state, tokens, i: (
-                model.apply(
-                    variables, *state, tokens, jnp.full(tokens.shape, i, jnp.float32), method="advance"
-                ),
-                state[1],
-            ),
-            (start, z),
-            longest,
-            how,
-            banned=banned,
-            key=key,
-        )
-
-    return run

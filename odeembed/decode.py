@@ -165,12 +165,13 @@ GREEDY = Decoding()
 
 
 def decode(
-    logits: Callable[[Any], Float[Array, "b v"]],
-    advance: Callable[[Any, Int[Array, " b"], Any], Any],
+    logits: Callable[[Any, Any], Float[Array, "b v"]],
+    advance: Callable[[Any, Any, Int[Array, " b"], Any], Any],
     state: Any,
     steps: int,
     how: Decoding = GREEDY,
     *,
+    context: Any = None,
     end: int = 0,
     banned: tuple[int, ...] = (),
     key: PRNGKeyArray | None = None,
@@ -178,8 +179,9 @@ def decode(
     """Decodes all rows side by side in one compiled loop, token by token until the end, for at most `steps` tokens.
 
     Args:
-      logits: the distribution of the next token, from states whose leaves are [b, ...].
-      advance: (state, tokens, i) -> state after token number i.
+      logits: (state, context) -> the distribution of the next token; the leaves of both are [b, ...].
+      advance: (state, context, tokens, i) -> state after token number i.
+      context: what stays as it is, row by row.
       end: the token that ends a sequence.
       banned: tokens that are never chosen.
       key: of the draws.
@@ -191,11 +193,11 @@ def decode(
         raise ConfigError("draws need a random key; got none. Give one, such as jax.random.key(0).")
     rows = jax.tree.leaves(state)[0].shape[0]
     if how.beam > 1:
-        return _beam(logits, advance, state, rows, steps, how, end, banned)
+        return _beam(logits, advance, state, context, rows, steps, how, end, banned)
 
     def one(carry, i):
         state, ended, total = carry
-        scores = _allowed(logits(state), banned)
+        scores = _allowed(logits(state, context), banned)
         if key is not None and how.sample:
             tokens = sample(jax.random.fold_in(key, i), scores, how.temperature, how.top_k, how.top_p)
         else:
@@ -204,7 +206,7 @@ def decode(
         tokens = jnp.where(ended, end, tokens).astype(jnp.int32)
         total = total + jnp.where(ended, 0.0, gain)
         ended = ended | (tokens == end)
-        return (advance(state, tokens, i), ended, total), tokens
+        return (advance(state, context, tokens, i), ended, total), tokens
 
     # One place more than there may be tokens, for the end of the longest.
     first = state, jnp.zeros(rows, bool), jnp.zeros(rows)
@@ -212,15 +214,16 @@ def decode(
     return _cut(tokens.T, total, steps, end)
 
 
-def _beam(logits, advance, state, rows, steps, how, end, banned):
+def _beam(logits, advance, state, context, rows, steps, how, end, banned):
     k = how.beam
     spread = lambda x: jnp.repeat(x, k, axis=0)  # noqa: E731
+    context = jax.tree.map(spread, context)  # every hypothesis of a row has that row's
     grouped = lambda x: x.reshape(rows, k, *x.shape[1:])  # noqa: E731
     at_first = jnp.where(jnp.arange(k) == 0, 0.0, -jnp.inf)  # all hypotheses are the same one
 
     def one(carry, i):
         state, tokens, total, ended, lengths = carry
-        gains = grouped(jax.nn.log_softmax(_allowed(logits(state), banned)))
+        gains = grouped(jax.nn.log_softmax(_allowed(logits(state, context), banned)))
         v = gains.shape[-1]
         only_end = jnp.where(jnp.arange(v) == end, 0.0, -jnp.inf)
         gains = jnp.where(ended[..., None], only_end, gains)
@@ -235,7 +238,13 @@ def _beam(logits, advance, state, rows, steps, how, end, banned):
         was, lengths = pick(ended), pick(lengths)
         lengths = jnp.where(was, lengths, i + 1)
         tokens = pick(tokens).at[:, :, i].set(word)
-        return (advance(state, word.reshape(-1), i), tokens, total, was | (word == end), lengths), None
+        return (
+            advance(state, context, word.reshape(-1), i),
+            tokens,
+            total,
+            was | (word == end),
+            lengths,
+        ), None
 
     first = (
         jax.tree.map(spread, state),

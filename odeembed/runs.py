@@ -45,12 +45,23 @@ from odeembed.train.checkpoint import Checkpoints, Which
 from odeembed.train.logs import Progress
 from odeembed.train.loop import Outcome
 from odeembed.train.loop import train as train_loop
+from odeembed.translate import Translator
 
 EXPERIMENT, RESULT, VOCABULARY = "experiment.json", "result.json", "vocabulary"
 DEMO_WORDS = ("tuple", "row", "array", "float", "width", "maximum", "method", "true")
 DEMO_SENTENCE = "returns the ___ of an array along the given ___"
 DEMO_MIN_COUNT = 20  # rarer words have vectors that were hardly trained
-_PACKAGES = ("jax", "jaxlib", "flax", "diffrax", "optax", "orbax-checkpoint", "numpy", "sentencepiece")
+_PACKAGES = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "diffrax",
+    "optax",
+    "orbax-checkpoint",
+    "numpy",
+    "sacrebleu",
+    "sentencepiece",
+)
 _PUBLISHED = (":(exclude)results", ":(exclude)benchmarks/results")
 _WORDS = ("embedding", "output", "bias", "read_out")  # parameters that every model of words has
 _COLLAPSED = (
@@ -147,8 +158,8 @@ class Run:
         )
         return found | {"milliseconds": 1e3 * _seconds_a_sentence(self.model, self.params, batches)}
 
-    def score(self) -> dict[str, float]:
-        """The experiment's own scores."""
+    def score(self) -> dict[str, float | str]:
+        """The experiment's own scores: numbers, and signatures of how they were counted."""
         return {name: value for score in self.experiment.scores for name, value in score(self).items()}
 
     def diagnose(self, rows: int = 8) -> Iterator[Figure]:
@@ -189,6 +200,13 @@ class Run:
         """Sentences to codes and back; ConfigError where the model has no codes."""
         longest = cast(Any, self.experiment.data).buckets[-1]
         return Coder(self.model, self.params, self.vocabulary, longest)
+
+    @cached_property
+    def translator(self) -> Translator:
+        """Sources to targets; ConfigError where the model does not translate."""
+        return Translator(
+            self.model, self.params, self.vocabulary, cast(Any, self.experiment.data).buckets[-1]
+        )
 
     def embed(self, lines: Iterable[str]) -> Iterator[sentences.Embedded]:
         """Yields a vector for each line: the mean of its contextual states; ConfigError where the model has none."""
@@ -450,7 +468,7 @@ def compare(
     siblings = list(siblings)
     compared = []
     for name, value in recorded["metrics"].items():
-        if value is None or not _is_compared(name):
+        if value is None or isinstance(value, str) or not _is_compared(name):
             continue
         known = [found["metrics"].get(name) for found in siblings]
         seeds = [found for found in known if found is not None] or [value]
@@ -523,7 +541,10 @@ def _result(plan: Plan, run: Run, outcome: Outcome) -> dict[str, Any]:
             "device_bytes": outcome.device_memory_bytes,
             "step_bytes": outcome.step_bytes,
         },
-        "metrics": {name: value if np.isfinite(value) else None for name, value in metrics.items()},
+        "metrics": {
+            name: value if isinstance(value, str) or np.isfinite(value) else None
+            for name, value in metrics.items()
+        },
     }
 
 

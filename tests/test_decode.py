@@ -93,7 +93,7 @@ CHAIN = jnp.log(
 
 def chain(rows=1, steps=4, how=GREEDY, **settings):
     start = jnp.array([1, 2, 3][:rows])
-    return decode(lambda s: CHAIN[s], lambda s, tokens, i: tokens, start, steps, how, **settings)
+    return decode(lambda s, _: CHAIN[s], lambda s, _, tokens, i: tokens, start, steps, how, **settings)
 
 
 def total(tokens, start):
@@ -126,11 +126,29 @@ def test_normalised_by_length_the_beam_prefers_longer_sequences():
         assert out.tokens[row, : out.lengths[row]].tolist() == best
 
 
+@pytest.mark.parametrize("how", [GREEDY, Decoding(beam=3)], ids=["greedy", "beam"])
+def test_every_row_has_its_own_context(how):
+    shifts = jnp.array([0, 1, 2])  # each row's tokens are renamed by its context, all but the end
+    renamed = lambda tokens, by: jnp.where(tokens > 0, (tokens - 1 + by) % 3 + 1, 0)  # noqa: E731
+
+    def logits(state, context):
+        back = renamed(jnp.arange(1, 4), -context[:, None])
+        rows = CHAIN[renamed(state, -context)]
+        return jnp.concatenate([rows[:, :1], jnp.take_along_axis(rows, back, axis=1)], axis=1)
+
+    start = renamed(jnp.array([1, 1, 1]), shifts)
+    out = decode(logits, lambda s, _, tokens, i: tokens, start, 4, how, context=shifts)
+    alone = chain(1, how=how)
+    for row, by in enumerate(shifts):
+        assert out.tokens[row].tolist() == renamed(alone.tokens[0], by).tolist()
+        np.testing.assert_allclose(out.log_probability[row], alone.log_probability[0], rtol=1e-5)
+
+
 def test_draws_follow_the_chain_and_a_row_s_end_is_its_end():
     rows = 4000
     start = jnp.ones(rows, jnp.int32)
     out = decode(
-        lambda s: CHAIN[s], lambda s, t, i: t, start, 3, Decoding(sample=True), key=jax.random.key(0)
+        lambda s, _: CHAIN[s], lambda s, _, t, i: t, start, 3, Decoding(sample=True), key=jax.random.key(0)
     )
     first = np.bincount(out.tokens[:, 0], minlength=4) / rows
     np.testing.assert_allclose(first, [0.1, 0.2, 0.3, 0.4], atol=0.03)

@@ -15,6 +15,7 @@ from odeembed.data.padding import batches, padded
 from odeembed.data.vocabulary import Vocabulary
 from odeembed.decode import Decoding
 from odeembed.errors import ConfigError, DataError
+from odeembed.evaluate.held_out import held_out
 from odeembed.objectives.sentence_vae import SentenceELBO, importance_weighted_nll
 
 _LENGTHS = 32  # lengths are multiples of it, so that few shapes are compiled
@@ -156,13 +157,3 @@ def sampled(coder: Coder, count: int, seed: int) -> list[list[int]]:
             f"all {count} samples are empty sentences. Train for longer before samples are measured."
         )
     return sentences
-
-
-def held_out(dataset: Any, split: str = "test") -> list[list[int]]:
-    """The token ids of every sentence of a split, in their order in the text."""
-    found = {}
-    for batch in dataset.evaluation(split):
-        for index, values, mask in zip(batch.index.tolist(), batch.values, batch.mask, strict=True):
-            if index >= 0:
-                found[index] = values[mask].tolist()
-    return [found[index] for index in sorted(found)]

@@ -8,8 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from odeembed.evaluate.language_model import held_out
-from odeembed.objectives.sentence_vae import importance_weighted_nll, targets_of
+from odeembed.evaluate.held_out import agreement, held_out
+from odeembed.objectives.sentence_vae import importance_weighted_nll
+from odeembed.objectives.tokens import targets_of
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class Codes:
         coder = run.coder
         sentences = held_out(run.dataset)[: self.sentences]
         means, stds = coder.encode(sentences)
-        exact, words = reconstruction(sentences[: self.reconstructed], coder)
+        some = sentences[: self.reconstructed]
+        exact, words = agreement(coder.decode(coder.encode(some)[0]), some)
         found = {
             "codes/active_units": float(np.sum(means.var(axis=0) >= self.threshold)),
             "codes/reconstructed": exact,
@@ -111,14 +113,3 @@ def mutual_information(means: np.ndarray, stds: np.ndarray, noise: np.ndarray) -
         aggregate = largest[:, 0] + np.log(np.exp(densities - largest).mean(axis=1))
         parts.append(densities[np.arange(len(some)), some] - aggregate)
     return float(np.concatenate(parts).mean())
-
-
-def reconstruction(sentences: list[list[int]], coder: Any) -> tuple[float, float]:
-    """The share of sentences that come back from their codes as they were, and of their words, place by place."""
-    decoded = coder.decode(coder.encode(sentences)[0])
-    exact = np.mean([one == other for one, other in zip(sentences, decoded, strict=True)])
-    right = sum(
-        sum(a == b for a, b in zip(one, other, strict=False))
-        for one, other in zip(sentences, decoded, strict=True)
-    )
-    return float(exact), right / sum(max(len(a), len(b)) for a, b in zip(sentences, decoded, strict=True))

@@ -11,7 +11,8 @@ from odeembed.codes import Walk, Way
 from odeembed.data.grammar import parse
 from odeembed.data.vocabulary import Vocabulary
 from odeembed.evaluate.bleu import sentence_bleu
-from odeembed.evaluate.language_model import Judge, held_out
+from odeembed.evaluate.held_out import held_out
+from odeembed.evaluate.language_model import Judge
 
 
 @dataclass(frozen=True)

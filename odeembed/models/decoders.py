@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from odeembed.batch import Batch
 from odeembed.errors import ConfigError
 from odeembed.fields.gru import GRUField
 from odeembed.fields.waves import waves
@@ -116,6 +117,39 @@ class _FromCode(nn.Module):
         """The state one token before the first."""
         return jnp.tanh(self.first(z))
 
+    def __call__(
+        self,
+        z: Float[Array, "b d"],
+        embedded: Float[Array, "b l e"],
+        times: Float[Array, "b l"],
+        mask: Bool[Array, "b l"],
+    ) -> Decoded:
+        """The states for every token and for the end, given the inputs `embedded`, zeros for a token not to be seen."""
+        ts = jnp.concatenate([times[:, :1] - 1.0, times, times[:, -1:] + 1.0], axis=1)
+        # A sentence ends one token after its own last, whatever it is padded to.
+        real = jnp.pad(mask, ((0, 0), (2, 0)), constant_values=True)
+        out = self.along(
+            z, jnp.pad(embedded, ((0, 0), (1, 1), (0, 0))), ts, jnp.pad(mask, ((0, 0), (1, 1))), real
+        )
+        return out._replace(states=out.states[:, 1:])
+
+    def along(
+        self,
+        z: Float[Array, "b d"],
+        embedded: Float[Array, "b n e"],
+        ts: Float[Array, "b n"],
+        tokens: Bool[Array, "b n"],
+        real: Bool[Array, "b n"],
+    ) -> Decoded:
+        """The states at any times, the first of which is one token before the first token.
+
+        Args:
+          embedded: the tokens' vectors, where they stand.
+          tokens: at which of the times a token stands; its state is that before it is known.
+          real: which of the times are real.
+        """
+        raise NotImplementedError
+
 
 class JumpDecoder(_FromCode):
     """Autoregressive: the state flows from token to token and jumps at each; a token is read just before its own jump.
@@ -154,20 +188,19 @@ class JumpDecoder(_FromCode):
         """h, that of the flow."""
         return self.flow.hidden
 
-    def __call__(
+    def along(
         self,
         z: Float[Array, "b d"],
-        embedded: Float[Array, "b l e"],
-        times: Float[Array, "b l"],
-        mask: Bool[Array, "b l"],
+        embedded: Float[Array, "b n e"],
+        ts: Float[Array, "b n"],
+        tokens: Bool[Array, "b n"],
+        real: Bool[Array, "b n"],
     ) -> Decoded:
-        """The states before every token and before the end, for inputs `embedded`, zeros for a token not to be seen."""
-        ts, real = _with_ends(times, mask)
-        embedded = jnp.pad(embedded, ((0, 0), (1, 1), (0, 0)))
+        """The states at any times, at a token's that before its jump; without inputs it jumps at the start too."""
         inputs = self._inputs(embedded, jnp.broadcast_to(z[:, None], (*ts.shape, z.shape[-1])), ts)
-        jumps = jnp.pad(mask, ((0, 0), (1, 1))) if self.tokens else jnp.pad(real[:, 1:], ((0, 0), (0, 1)))
+        jumps = tokens if self.tokens else tokens.at[:, 0].set(True)
         flow = self.flow(inputs, ts, jumps, real, start=self.start(z))
-        return Decoded(flow.before[0][:, 1:], flow.stats, flow.failed, flow.penalty)
+        return Decoded(flow.before[0], flow.stats, flow.failed, flow.penalty)
 
     def advance(
         self,
@@ -214,17 +247,17 @@ class FlowDecoder(_FromCode):
         """h."""
         return self.hidden
 
-    def __call__(
+    def along(
         self,
         z: Float[Array, "b d"],
-        embedded: Float[Array, "b l e"],
-        times: Float[Array, "b l"],
-        mask: Bool[Array, "b l"],
+        embedded: Float[Array, "b n e"],
+        ts: Float[Array, "b n"],
+        tokens: Bool[Array, "b n"],
+        real: Bool[Array, "b n"],
     ) -> Decoded:
-        """The states at every token and at the end; `embedded` is not looked at."""
-        ts, real = _with_ends(times, mask)
+        """The states at any times; neither `embedded` nor `tokens` is looked at."""
         path = self.ode(self.start(z), ts, z, mask=real)
-        return Decoded(path.ys[:, 1:], path.stats, path.failed, path.penalty)
+        return Decoded(path.ys, path.stats, path.failed, path.penalty)
 
     def advance(
         self,
@@ -237,8 +270,69 @@ class FlowDecoder(_FromCode):
         return self.ode(h, jnp.stack([t, t + 1], axis=1), z).ys[:, 1]
 
 
-def _with_ends(times, mask):
-    """The times from one token before the first to one after the last, [b, l + 2], and which of them are real."""
-    ts = jnp.concatenate([times[:, :1] - 1.0, times, times[:, -1:] + 1.0], axis=1)
-    # A sentence ends one token after its own last, whatever it is padded to.
-    return ts, jnp.pad(mask, ((0, 0), (2, 0)), constant_values=True)
+class Speaker(WordModel):
+    """A model that says sentences: what a decoder does with what there is to say, the context.
+
+    A context is a code, float [b, d], or whatever else a subclass knows to take a code out of. The word <pad> stands
+    for the end of a sentence.
+
+    Attributes:
+      decoder: autoregressive (`JumpDecoder`) or inputless (`FlowDecoder`), or a twin of either.
+    """
+
+    decoder: JumpDecoder | FlowDecoder = JumpDecoder()
+
+    def code_in(self, context: Any) -> Float[Array, "b d"]:
+        """The code of a context."""
+        return context
+
+    def decode(
+        self,
+        context: Any,
+        batch: Batch,
+        seen: Bool[Array, "b l"] | None = None,
+        scale: Float[Array, "b l e"] | None = None,
+    ) -> Decoded:
+        """States for the tokens of `batch` and their ends, the tokens before each being known.
+
+        Args:
+          seen: the tokens that the decoder is shown, the others being zeros (word dropout); None: all.
+          scale: multiplies the inputs (dropout).
+        """
+        embedded = self.embed(batch.values)
+        if seen is not None:
+            embedded = jnp.where(seen[..., None], embedded, 0.0)
+        embedded = embedded if scale is None else embedded * scale
+        return self.decoder(self.code_in(context), embedded, batch.times, batch.mask)
+
+    def along(
+        self,
+        context: Any,
+        values: Int[Array, "b n"],
+        ts: Float[Array, "b n"],
+        tokens: Bool[Array, "b n"],
+        real: Bool[Array, "b n"],
+    ) -> Decoded:
+        """States at any times, between the tokens too; see the decoder's `along`."""
+        embedded = jnp.where(tokens[..., None], self.embed(values), 0.0)
+        return self.decoder.along(self.code_in(context), embedded, ts, tokens, real)
+
+    def read(self, states: Float[Array, "*b h"], context: Any = None) -> Float[Array, "*b e"]:
+        """Read-outs of the decoder's states, for `logits`."""
+        return self.read_out(states)
+
+    def start(self, context: Any) -> Float[Array, "b h"]:
+        """The state at the first token, for decoding token by token."""
+        z = self.code_in(context)
+        blank = jnp.zeros((z.shape[0], self.embed_dim))
+        return self.decoder.advance(self.decoder.start(z), z, blank, jnp.full(z.shape[:1], -1.0))
+
+    def advance(
+        self, h: Float[Array, "b h"], context: Any, tokens: Int[Array, " b"], t: Float[Array, " b"]
+    ) -> Float[Array, "b h"]:
+        """The state at t + 1 from that at t, whose token is known."""
+        return self.decoder.advance(h, self.code_in(context), self.embed(tokens), t)
+
+    def next_logits(self, h: Float[Array, "b *n h"], context: Any = None) -> Float[Array, "b *n v"]:
+        """Logits of the token read from a state."""
+        return self.logits(self.read(h, context))

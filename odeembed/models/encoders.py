@@ -151,6 +151,17 @@ class JumpFlow(nn.Module):
         )
 
 
+def last_states(flow: Flow, directions: tuple[str, ...], mask: Bool[Array, "b n"]) -> Float[Array, "b k"]:
+    """The states after the last real time and, backward, after the first, side by side: k is h times the directions."""
+    last = jnp.maximum(mask.sum(axis=1) - 1, 0)
+    ends = {"forward": last, "backward": jnp.zeros_like(last)}
+    states = [
+        jnp.take_along_axis(after, ends[direction][:, None, None], axis=1)[:, 0]
+        for after, direction in zip(flow.after, directions, strict=True)
+    ]
+    return jnp.concatenate(states, axis=-1)
+
+
 def _side_by_side(modules):
     """One pure function on tuples from modules that share nothing, and the tuple of their variables."""
     taken = [pure(module) for module in modules]

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
 from odeembed.batch import Batch
-from odeembed.models.decoders import Decoded, FlowDecoder, JumpDecoder, WordModel
-from odeembed.models.encoders import JumpFlow
+from odeembed.models.decoders import Decoded, FlowDecoder, JumpDecoder, Speaker
+from odeembed.models.encoders import JumpFlow, last_states
 from odeembed.models.flow import ContinuousFlow
 
 
@@ -64,7 +64,7 @@ class Code(NamedTuple):
     failed: Any
 
 
-class SentenceVAE(WordModel):
+class SentenceVAE(Speaker):
     """Sentences to codes and back. Word <pad> stands for the end of a sentence, so that its length is modelled too.
 
     Attributes:
@@ -112,13 +112,8 @@ class SentenceVAE(WordModel):
     def posterior(self, batch: Batch) -> Posterior:
         """q(z | x) from the states after the last token and, backward, after the first."""
         flow = self.encoder(self.embed(batch.values), batch.times, batch.mask, batch.mask)
-        last = jnp.maximum(batch.mask.sum(axis=1) - 1, 0)
-        ends = {"forward": last, "backward": jnp.zeros_like(last)}
-        states = [
-            jnp.take_along_axis(after, ends[direction][:, None, None], axis=1)[:, 0]
-            for after, direction in zip(flow.after, self.encoder.directions, strict=True)
-        ]
-        mean, log_std = jnp.split(self.moments(jnp.concatenate(states, axis=-1)), 2, axis=-1)
+        ends = last_states(flow, self.encoder.directions, batch.mask)
+        mean, log_std = jnp.split(self.moments(ends), 2, axis=-1)
         return Posterior(mean, log_std, flow.stats, flow.failed)
 
     def code(self, posterior: Posterior, noise: Float[Array, "b d"]) -> Code:
@@ -154,40 +149,3 @@ class SentenceVAE(WordModel):
     def from_base(self, base: Float[Array, "n d"]) -> Float[Array, "n d"]:
         """The codes to which points at the beginning of the prior's flow are carried."""
         return base if self.prior is None else self.prior.forward(base).x
-
-    def decode(
-        self,
-        z: Float[Array, "b d"],
-        batch: Batch,
-        seen: Bool[Array, "b l"] | None = None,
-        scale: Float[Array, "b l e"] | None = None,
-    ) -> Decoded:
-        """States for the tokens of `batch` and their ends, the tokens before each being known.
-
-        Args:
-          seen: the tokens that the decoder is shown, the others being zeros (word dropout); None: all.
-          scale: multiplies the inputs (dropout).
-        """
-        embedded = self.embed(batch.values)
-        if seen is not None:
-            embedded = jnp.where(seen[..., None], embedded, 0.0)
-        return self.decoder(z, embedded if scale is None else embedded * scale, batch.times, batch.mask)
-
-    def read(self, states: Float[Array, "*b h"]) -> Float[Array, "*b e"]:
-        """Read-outs of the decoder's states, for `logits`."""
-        return self.read_out(states)
-
-    def start(self, z: Float[Array, "b d"]) -> Float[Array, "b h"]:
-        """The state at the first token, for decoding token by token."""
-        blank = jnp.zeros((z.shape[0], self.embed_dim))
-        return self.decoder.advance(self.decoder.start(z), z, blank, jnp.full(z.shape[:1], -1.0))
-
-    def advance(
-        self, h: Float[Array, "b h"], z: Float[Array, "b d"], tokens: Int[Array, " b"], t: Float[Array, " b"]
-    ) -> Float[Array, "b h"]:
-        """The state at t + 1 from that at t, whose token is known."""
-        return self.decoder.advance(h, z, self.embed(tokens), t)
-
-    def next_logits(self, h: Float[Array, "*b h"]) -> Float[Array, "*b v"]:
-        """Logits of the token read from a state."""
-        return self.logits(self.read_out(h))

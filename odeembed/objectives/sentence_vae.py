@@ -13,14 +13,16 @@ from odeembed.mean import Mean
 from odeembed.objectives.flow_matching import flow_matching_loss
 from odeembed.objectives.tokens import (
     derived,
+    forced,
     sampled_nll,
     sentence_keys,
     solver_means,
+    targets_of,
     token_nll,
     weighted_mean,
 )
 
-_CODE, _WORDS, _INPUTS, _OUTPUTS, _FLOW = range(5)  # what a sentence's key is folded with
+_CODE, _FLOW = 0, 4  # what a sentence's key is folded with, beside the numbers of `forced`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,17 +117,7 @@ class SentenceELBO:
         key = jax.random.fold_in(key, step)
         keys = sentence_keys(key, batch)
         z, posterior, kl = self._code(model, params, batch, derived(keys, _CODE))
-        seen = scale = None
-        if self.word_dropout:
-            seen = _kept(derived(keys, _WORDS), batch.mask.shape[1:], self.word_dropout)
-        if self.dropout:
-            shape = (*batch.mask.shape[1:], model.embed_dim)
-            scale = _kept(derived(keys, _INPUTS), shape, self.dropout) / (1 - self.dropout)
-        out = model.apply({"params": params}, z, batch, seen, scale, method="decode")
-        states = model.apply({"params": params}, out.states, method="read")
-        if self.dropout:
-            kept = _kept(derived(keys, _OUTPUTS), states.shape[1:], self.dropout)
-            states = states * kept / (1 - self.dropout)
+        out, states = forced(model, params, z, batch, keys, self.word_dropout, self.dropout)
         targets, real = targets_of(batch)
         if self.negatives:
             key = jax.random.fold_in(key, 2**31 - 1)
@@ -134,7 +126,7 @@ class SentenceELBO:
             nll = token_nll(model, params, states, targets)[0]
         reconstruction = jnp.sum(jnp.where(real, nll, 0.0), axis=1)
         rows = batch.index >= 0
-        means = {"reconstruction": weighted_mean(reconstruction, rows), **_solver(out, posterior, batch)}
+        means = {"reconstruction": weighted_mean(reconstruction, rows), **solver_means(out, batch, posterior)}
         loss = reconstruction
         if out.penalty is not None:
             loss = loss + out.penalty
@@ -153,8 +145,7 @@ class SentenceELBO:
         reconstruction's. Accuracies are those of the likeliest token, the true ones before it being known.
         """
         z, posterior, kl = self._code(model, params, batch, derived(sentence_keys(key, batch), _CODE))
-        out = model.apply({"params": params}, z, batch, method="decode")
-        states = model.apply({"params": params}, out.states, method="read")
+        out, states = forced(model, params, z, batch)
         targets, real = targets_of(batch)
         rows = batch.index >= 0
         real = real & rows[:, None]
@@ -168,7 +159,7 @@ class SentenceELBO:
             "kl": weighted_mean(kl, rows),
             "nll": Mean(jnp.sum(jnp.where(rows, reconstruction + kl, 0.0)), tokens),
             "accuracy": weighted_mean(above < 1, real),
-            **_solver(out, posterior, batch),
+            **solver_means(out, batch, posterior),
         }
 
     def _code(self, model, params, batch, keys):
@@ -251,12 +242,6 @@ class CodeFlowMatching:
         return SentenceELBO(deterministic=self.deterministic)
 
 
-def targets_of(batch: Batch) -> tuple[Any, Any]:
-    """What a decoder's states are to predict, int [b, l + 1]: the tokens, then <pad> for the end; and which count."""
-    targets = jnp.pad(jnp.where(batch.mask, batch.values, 0), ((0, 0), (0, 1)))
-    return targets, jnp.pad(batch.mask, ((0, 0), (1, 0)), constant_values=True)
-
-
 def importance_weighted_nll(
     model: Any, params: Any, batch: Batch, key: PRNGKeyArray, samples: int
 ) -> Float[Array, " b"]:
@@ -271,8 +256,7 @@ def importance_weighted_nll(
     targets, real = targets_of(batch)
 
     def nll(z):
-        out = model.apply({"params": params}, z, batch, method="decode")
-        states = model.apply({"params": params}, out.states, method="read")
+        states = forced(model, params, z, batch)[1]
         return jnp.sum(jnp.where(real, token_nll(model, params, states, targets)[0], 0.0), axis=1)
 
     if not model.latent:
@@ -297,14 +281,3 @@ def _is_gaussian(model: Any) -> bool:
 
 def _normal(keys: Key[Array, " b"], width: int) -> Float[Array, "b d"]:
     return jax.vmap(lambda key: jax.random.normal(key, (width,)))(keys)
-
-
-def _kept(keys, shape, share):
-    return jax.vmap(lambda key: jax.random.bernoulli(key, 1 - share, shape))(keys)
-
-
-def _solver(out, posterior, batch):
-    if posterior is not None:
-        stats = {name: count + posterior.stats.get(name, 0) for name, count in out.stats.items()}
-        out = out._replace(stats=posterior.stats | stats, failed=out.failed | posterior.failed)
-    return solver_means(out, batch)

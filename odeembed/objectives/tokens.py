@@ -9,6 +9,8 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 from odeembed.batch import Batch
 from odeembed.mean import Mean
 
+_WORDS, _INPUTS, _OUTPUTS = range(1, 4)  # what a sentence's key is folded with
+
 
 def sentence_keys(key: PRNGKeyArray, batch: Batch) -> Key[Array, " b"]:
     """The noise of a sentence by its number alone: it does not depend on the batch or the devices it is in."""
@@ -18,6 +20,52 @@ def sentence_keys(key: PRNGKeyArray, batch: Batch) -> Key[Array, " b"]:
 def derived(keys: Key[Array, " b"], number: int | Int[Array, ""]) -> Key[Array, " b"]:
     """Keys of other noise for the same sentences."""
     return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
+
+
+def forced(
+    model: Any,
+    params: Any,
+    context: Any,
+    batch: Batch,
+    keys: Key[Array, " b"] | None = None,
+    word_dropout: float = 0.0,
+    dropout: float = 0.0,
+) -> tuple[Any, Float[Array, "b k e"]]:
+    """What a `Speaker` makes of a context and the tokens of `batch` (teacher forcing): `Decoded`, and its read-outs.
+
+    Args:
+      keys: of the dropouts, one a sentence.
+      word_dropout: share of the tokens that the decoder is not shown.
+      dropout: share of the entries of its inputs and read-outs that are set to zero, others scaled up.
+    """
+    apply = lambda method, *args: model.apply({"params": params}, *args, method=method)  # noqa: E731
+    seen = scale = None
+    if keys is None:
+        keys = sentence_keys(jax.random.key(0), batch)  # nothing is drawn
+    if word_dropout:
+        seen = _kept(derived(keys, _WORDS), batch.mask.shape[1:], word_dropout)
+    if dropout:
+        scale = scaled_dropout(derived(keys, _INPUTS), (*batch.mask.shape[1:], model.embed_dim), dropout)
+    out = apply("decode", context, batch, seen, scale)
+    states = apply("read", out.states, context)
+    if dropout:
+        states = states * scaled_dropout(derived(keys, _OUTPUTS), states.shape[1:], dropout)
+    return out, states
+
+
+def scaled_dropout(keys: Key[Array, " b"], shape: tuple[int, ...], share: float) -> Float[Array, "b ..."]:
+    """Factors [b, *shape] of a dropout: 0 with probability `share`, else 1 / (1 - share).
+
+    References:
+      Srivastava et al. 2014, Dropout, section 10, for the scale while training.
+    """
+    return _kept(keys, shape, share) / (1 - share)
+
+
+def targets_of(batch: Batch) -> tuple[Any, Any]:
+    """What a decoder's states are to predict, int [b, l + 1]: the tokens, then <pad> for the end; and which count."""
+    targets = jnp.pad(jnp.where(batch.mask, batch.values, 0), ((0, 0), (0, 1)))
+    return targets, jnp.pad(batch.mask, ((0, 0), (1, 0)), constant_values=True)
 
 
 def token_nll(
@@ -72,13 +120,25 @@ def weighted_mean(values: Float[Array, "*b"] | Bool[Array, "*b"], weight: Bool[A
     return Mean(jnp.sum(jnp.where(weight, values, 0.0)), jnp.sum(weight, dtype=jnp.float32))
 
 
-def solver_means(out: Any, batch: Batch) -> dict[str, Mean]:
-    """Means over the real rows of a model's output: the share of failed solves, and the solver's counts."""
+def solver_means(out: Any, batch: Batch, before: Any = None) -> dict[str, Mean]:
+    """Means over the real rows of a model's output: the share of failed solves, and the solver's counts.
+
+    Args:
+      before: output of what was solved before it, its counts and failures added; None: nothing was.
+    """
     real = batch.index >= 0
-    counts = {"failed": out.failed, **out.stats}
+    counts, failed = out.stats, out.failed
+    if before is not None:
+        added = {name: count + before.stats.get(name, 0) for name, count in counts.items()}
+        counts, failed = before.stats | added, failed | before.failed
+    counts = {"failed": failed, **counts}
     return {
         f"solver/{name}": Mean(
             jnp.sum(jnp.where(real, count, 0), dtype=jnp.float32), jnp.sum(real, dtype=jnp.float32)
         )
         for name, count in counts.items()
     }
+
+
+def _kept(keys, shape, share):
+    return jax.vmap(lambda key: jax.random.bernoulli(key, 1 - share, shape))(keys)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from odeembed.evaluate.language_model import held_out
+from odeembed.evaluate.held_out import held_out
 from odeembed.evaluate.sentence_path import SentencePath, sentence_path
 from odeembed.evaluate.vectors import WordVectors, readings
 from odeembed.models.interpolator import MaskedInterpolator

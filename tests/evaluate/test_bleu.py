@@ -2,7 +2,7 @@
 
 import pytest
 
-from odeembed.evaluate.bleu import sentence_bleu
+from odeembed.evaluate.bleu import corpus_bleu, sentence_bleu
 
 
 def test_bleu_by_hand():
@@ -22,3 +22,11 @@ def test_words_are_whole_and_nothing_is_split_or_lowered():
 
 def test_empty_sentences():
     assert (sentence_bleu([], []), sentence_bleu([], [1]), sentence_bleu([1], [])) == (100, 0, 0)
+
+
+def test_a_corpus_is_counted_as_one_text_with_a_signature():
+    said, wanted = ["a b c d e", "f g h i k"], ["a b c d e", "f g h i j"]
+    score, signature = corpus_bleu(said, wanted)
+    assert score == pytest.approx(100 * (9 / 10 * 7 / 8 * 5 / 6 * 3 / 4) ** 0.25)
+    assert "tok:13a" in signature and "version:" in signature
+    assert corpus_bleu(wanted, wanted)[0] == pytest.approx(100)

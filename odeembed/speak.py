@@ -1,0 +1,115 @@
+"""Text to token ids and contexts to sentences: what every model that says sentences needs."""
+
+import functools
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from odeembed.data.vocabulary import Vocabulary
+from odeembed.decode import GREEDY, Decoding, decode
+from odeembed.errors import DataError
+
+_ROWS = 32  # shapes are few: so many rows at a time
+
+
+class Read(NamedTuple):
+    """Sentences as a model takes them.
+
+    Attributes:
+      ids: of each, token ids.
+      unknown: of each, how many of its words are out of the vocabulary.
+      cut: of each, how many of its tokens were left out because the model's longest sentence has no more.
+    """
+
+    ids: list[list[int]]
+    unknown: list[int]
+    cut: list[int]
+
+
+def read(lines: Iterable[str], vocabulary: Vocabulary, longest: int) -> Read:
+    """Token ids of lines of text, at most `longest` of each.
+
+    Raises:
+      DataError: a line without a word, or without one of the vocabulary.
+    """
+    ids, unknown, cut = [], [], []
+    for line in lines:
+        found, out = vocabulary.read(line)
+        if not line.strip():
+            raise DataError("expected a sentence; got an empty one. Write at least one word.")
+        if all(id == vocabulary.unk_id for id in found):
+            raise DataError(
+                f"no word of {line[:80]!r} is in the vocabulary. Write it in the words of the training text."
+            )
+        ids.append(found[:longest])
+        unknown.append(out)
+        cut.append(len(found) - len(ids[-1]))
+    return Read(ids, unknown, cut)
+
+
+def say(
+    model: Any,
+    params: Any,
+    contexts: Any,
+    longest: int,
+    how: Decoding = GREEDY,
+    *,
+    banned: tuple[int, ...] = (),
+    seed: int = 0,
+    starts: Any = None,
+) -> list[list[int]]:
+    """What a `Speaker` says of each context, token ids of at most `longest` tokens.
+
+    Args:
+      contexts: pytree of arrays [n, ...].
+      banned: tokens that are never said.
+      seed: of the draws.
+      starts: float [n, h], the states to begin with; None: those of the contexts.
+    """
+    run, start = _compiled(model, how, longest, banned), _compiled_start(model)
+    count = len(jax.tree.leaves(contexts)[0])
+    sentences = []
+    for first in range(0, count, _ROWS):
+        part = jax.tree.map(lambda x, at=first: _filled(x[at : at + _ROWS]), contexts)
+        begin = start(params, part) if starts is None else _filled(starts[first : first + _ROWS])
+        out = jax.device_get(run(params, part, begin, jax.random.fold_in(jax.random.key(seed), first)))
+        for row in range(min(_ROWS, count - first)):
+            sentences.append(out.tokens[row, : out.lengths[row]].tolist())
+    return sentences
+
+
+def _filled(part):
+    """The rows and, up to the number that is compiled for, more like the last."""
+    return np.concatenate([part, np.repeat(part[-1:], _ROWS - len(part), axis=0)])
+
+
+@functools.lru_cache(maxsize=12)
+def _compiled_start(model):
+    return jax.jit(lambda params, context: model.apply({"params": params}, context, method="start"))
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(model, how, longest, banned):
+    @jax.jit
+    def run(params, context, start, key):
+        variables = {"params": params}
+
+        def advance(state, context, tokens, i):
+            times = jnp.full(tokens.shape, i, jnp.float32)
+            return model.apply(variables, state, context, tokens, times, method="advance")
+
+        return decode(
+            lambda state, context: model.apply(variables, state, context, method="next_logits"),
+            advance,
+            start,
+            longest,
+            how,
+            context=context,
+            banned=banned,
+            key=key,
+        )
+
+    return run
