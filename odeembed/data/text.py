@@ -25,6 +25,7 @@ from odeembed.data.vocabulary import SentencePiece, Vocabulary, Words
 from odeembed.errors import ConfigError, DataError
 
 _ROWS_MULTIPLE = 8  # rows divide over 2, 4 or 8 devices
+_WIDTH_MULTIPLE = 8  # tokens
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,15 @@ class TextData:
       valid, test: the other splits' text; None: `held_out` of the train lines, chosen by a hash of the line's number.
       held_out: that fraction, for each of the two.
       vocabulary: made from the train split alone.
-      unit: whether a line or a sentence is an example. One longer than the last bucket is cut into pieces of that
-        length.
-      buckets: the lengths, in tokens, to which examples are padded; at most four, so that few shapes are compiled.
+      unit: whether a line, a sentence or a pair is an example: of a pair every line holds source, tab, target.
+      buckets: the lengths, in tokens, to which examples are padded; at most four, so that few shapes are compiled. The
+        longer half of a pair decides its bucket.
       batch_tokens: a batch of bucket length l has batch_tokens // l rows, rounded down to a multiple of 8.
-      min_length: examples, or last pieces of examples, with fewer tokens are left out and counted.
-      evaluation_tokens: valid and test are cut after so many tokens; None: all.
+      min_length: examples, or last pieces of examples, with fewer tokens are left out and counted; so are pairs with
+        such a half.
+      evaluation_tokens: valid and test are cut after so many tokens, those of both halves; None: all.
+      longer: what becomes of an example longer than the last bucket: "cut" it into pieces of that length, of which a
+        half of a pair keeps the first, or "leave" it out whole, a pair with it.
     """
 
     train: Source = InstalledDocs()
@@ -49,11 +53,12 @@ class TextData:
     test: Source | None = None
     held_out: float = 0.02
     vocabulary: Words | SentencePiece = Words()
-    unit: Literal["line", "sentence"] = "line"
+    unit: Literal["line", "sentence", "pair"] = "line"
     buckets: tuple[int, ...] = (16, 32, 48, 64)
     batch_tokens: int = 8192
     min_length: int = 2
     evaluation_tokens: int | None = None
+    longer: Literal["cut", "leave"] = "cut"
 
     def __post_init__(self):
         if not 1 <= len(self.buckets) <= 4 or sorted(set(self.buckets)) != list(self.buckets):
@@ -123,6 +128,7 @@ class TextData:
             unit=self.unit,
             longest=self.buckets[-1],
             shortest=self.min_length,
+            longer=self.longer,
         )
 
     def rows(self, bucket: int) -> int:
@@ -131,25 +137,90 @@ class TextData:
 
 
 class Examples:
-    """One split in memory-mapped files: example i is tokens[offsets[i] : offsets[i + 1]]."""
+    """One split in memory-mapped files: example i is tokens[offsets[i] : offsets[i + 1]].
 
-    def __init__(self, folder: Path, split: str, at_most: int | None = None):
+    Attributes:
+      lengths: tokens of each, which decide its bucket.
+      sizes: the same; what a split is counted in.
+    """
+
+    noun, remedy = "examples", "Give more text, or set data.unit to sentence"
+
+    def __init__(self, folder: Path, split: str, at_most: int | None = None, together: int = 1):
+        """Opens a split up to `at_most` tokens; so many examples as are `together` stay so, and the first ones stay."""
         self.tokens: Int[np.ndarray, " tokens"] = _mapped(folder / f"{split}.{TOKENS}", np.int32)
         ends = _mapped(folder / f"{split}.{OFFSETS}", np.int64)
         if at_most is not None:
-            ends = ends[: max(1, int(np.searchsorted(ends, at_most, side="right")))]
+            whole = int(np.searchsorted(ends[together - 1 :: together], at_most, side="right"))
+            ends = ends[: together * max(1, whole)]
         self.offsets: Int64[np.ndarray, " examples+1"] = np.concatenate([np.zeros(1, np.int64), ends])
         self.lengths: Int64[np.ndarray, " examples"] = np.diff(self.offsets)
+        self.sizes = self.lengths
 
     def gather(
         self, index: Int[np.ndarray, " b"], length: int
     ) -> tuple[Int[np.ndarray, "b l"], Bool[np.ndarray, "b l"]]:
-        """Token ids, 0 (<pad>) after an example's end, and which of them are real; index -1 is an empty row."""
+        """Token ids, 0 (<pad>) after an example's end, and which of them are real; a negative index is an empty row."""
         real = index >= 0
         lengths = np.where(real, self.lengths[index], 0)
         mask = np.arange(length) < lengths[:, None]
         places = np.where(mask, self.offsets[:-1][index][:, None] + np.arange(length), 0)
         return np.where(mask, self.tokens[places], 0).astype(np.int32), mask
+
+    def batch(
+        self, index: Int[np.ndarray, " b"], length: int, starts: Bool[np.ndarray, " v"] | None
+    ) -> Batch:
+        """The examples of these numbers, padded to `length`; `starts` tells which tokens begin a word."""
+        values, mask = self.gather(index, length)
+        times = np.broadcast_to(np.arange(length, dtype=np.float32), values.shape).copy()
+        groups = None if starts is None else _word_numbers(starts[values])
+        return Batch(values=values, times=times, mask=mask, index=np.ascontiguousarray(index), groups=groups)
+
+    def widths(self, length: int) -> dict[str, int]:
+        """The lengths of a batch's arrays of values in a bucket."""
+        return {"length": length}
+
+    def stream(self) -> Iterator[list[int]]:
+        """Yields the token ids of every example, in their order in the text."""
+        for start, end in zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True):
+            yield self.tokens[start:end].tolist()
+
+
+class Pairs:
+    """One split of pairs: the source of pair i is example 2 i of the files, its target example 2 i + 1.
+
+    Attributes:
+      lengths: tokens of the longer half of each, which decide its bucket.
+      sizes: tokens of both halves of each; what a split is counted in.
+      widest: sources are padded to no more than this, whatever the bucket.
+    """
+
+    noun, remedy = "pairs", "Give more pairs"
+
+    def __init__(self, folder: Path, split: str, widest: int, at_most: int | None = None):
+        self._halves = Examples(folder, split, at_most, together=2)
+        halves = self._halves.lengths.reshape(-1, 2)
+        self.lengths: Int64[np.ndarray, " pairs"] = halves.max(axis=1)
+        self.sizes: Int64[np.ndarray, " pairs"] = halves.sum(axis=1)
+        self.widest = widest
+
+    def batch(
+        self, index: Int[np.ndarray, " b"], length: int, starts: Bool[np.ndarray, " v"] | None
+    ) -> Batch:
+        """The sources of the pairs of these numbers, their targets, padded to `length`, as the batch's target."""
+        source, target = (
+            self._halves.batch(2 * index + half, width, starts)._replace(index=np.ascontiguousarray(index))
+            for half, width in enumerate(self.widths(length).values())
+        )
+        return source._replace(target=target)
+
+    def widths(self, length: int) -> dict[str, int]:
+        """The lengths of the two arrays of values in a bucket, the source's first."""
+        return {"source_length": min(length, self.widest), "length": length}
+
+    def stream(self) -> Iterator[list[int]]:
+        """Yields the token ids of every source, and then those of its target, in their order in the text."""
+        return self._halves.stream()
 
 
 class TextDataset:
@@ -159,10 +230,12 @@ class TextDataset:
       data: its configuration.
       vocabulary: made or loaded.
       tokens: number of tokens in each split, after `evaluation_tokens`.
-      counters: for each split, what preparing it counted: lines, tokens, examples, unknown (words or pieces out of the
-        vocabulary), cut (examples longer than the last bucket), short and short_tokens (pieces left out because they
-        are shorter than `min_length`, blank lines not among them, and their tokens).
-      shapes: (rows, length) of the global batches that occur, by rising length.
+      counters: for each split, what preparing it counted: lines, tokens, examples (a pair is two), unknown (words or
+        pieces out of the vocabulary), cut (examples longer than the last bucket), short and short_tokens (pieces left
+        out because they are shorter than `min_length`, blank lines not among them, and their tokens). Of pairs, short
+        counts the pairs left out, blank halves among them, and cut_tokens the tokens cut away. Where longer examples
+        are left out, long and long_tokens count them, or pairs with such a half, and their tokens.
+      shapes: (rows, length) of the global batches that occur, by rising length; of pairs the targets'.
     """
 
     def __init__(self, data: TextData, folder: Path, seed: int, shard: int = 0, shards: int = 1):
@@ -175,8 +248,8 @@ class TextDataset:
         self._manifest = manifest
         self.counters: dict[str, dict[str, int]] = manifest["splits"]
         limits = {"train": None, "valid": data.evaluation_tokens, "test": data.evaluation_tokens}
-        self._splits = {split: Examples(folder, split, limits[split]) for split in SPLITS}
-        self.tokens = {split: int(examples.offsets[-1]) for split, examples in self._splits.items()}
+        self._splits = (_pairs if data.unit == "pair" else _examples)(folder, limits)
+        self.tokens = {split: int(examples.sizes.sum()) for split, examples in self._splits.items()}
         self.shapes, self._members = self._assigned()
         self._check_shards()
         self._epoch: tuple[int, Any] = (-1, None)
@@ -202,6 +275,7 @@ class TextDataset:
             "evaluation_tokens": self.data.evaluation_tokens,
             "examples": len(self._splits["train"].lengths),
             "seed": self.seed,
+            **({"longer": self.data.longer} if self.data.longer != "cut" else {}),
         }
 
     def batch(self, step: int) -> Batch:
@@ -240,10 +314,10 @@ class TextDataset:
                 yield self._filled(split, index, length)
 
     def token_stream(self, split: str) -> Iterator[list[str]]:
-        """Yields the examples of a split as token strings, in their order in the text."""
-        tokens, examples = self.vocabulary.tokens, self._examples(split)
-        for start, end in zip(examples.offsets[:-1].tolist(), examples.offsets[1:].tolist(), strict=True):
-            yield [tokens[id] for id in examples.tokens[start:end].tolist()]
+        """Yields the examples of a split as token strings, in their order in the text; of a pair source and target."""
+        tokens = self.vocabulary.tokens
+        for ids in self._examples(split).stream():
+            yield [tokens[id] for id in ids]
 
     def specialise(self, model: Any) -> Any:
         """A copy of the model with its `vocab_size` set to this vocabulary's, if it has that attribute."""
@@ -251,8 +325,8 @@ class TextDataset:
 
     def inspect(self) -> dict[str, Any]:
         """Numbers for people: sizes, rate of unknown words, lengths, and the share of padding in each shape."""
-        train, lengths = self.counters["train"], self._splits["train"].lengths
-        seen = train["tokens"] + train["short_tokens"]
+        train, examples = self.counters["train"], self._splits["train"]
+        seen = sum(count for name, count in train.items() if name.endswith("tokens"))
         dropped = train["unknown"] if getattr(self.data.vocabulary, "oov", "unk") == "drop" else 0
         return {
             "splits": self.counters,
@@ -262,14 +336,15 @@ class TextDataset:
             "steps_per_epoch": self.steps_per_epoch,
             "lengths": {
                 f"<={bucket}": int(n)
-                for bucket, n in zip(self.data.buckets, self._histogram(lengths), strict=True)
+                for bucket, n in zip(self.data.buckets, self._histogram(examples.lengths), strict=True)
             },
             "shapes": [
                 {
                     "rows": rows,
-                    "length": length,
+                    **examples.widths(length),
                     "examples": len(members),
-                    "padding": 1.0 - float(lengths[members].mean()) / length,
+                    "padding": 1.0
+                    - float(examples.sizes[members].mean()) / sum(examples.widths(length).values()),
                 }
                 for (rows, length), members in zip(self.shapes, self._members, strict=True)
             ],
@@ -310,17 +385,13 @@ class TextDataset:
         return kept, waiting
 
     def _too_short(self) -> DataError:
-        longest, examples = self.data.buckets[-1], len(self._splits["train"].lengths)
-        rows = self.data.rows(longest)
-        most = examples // _ROWS_MULTIPLE * _ROWS_MULTIPLE * longest
-        remedy = (
-            f"Set data.batch_tokens to {most} or less"
-            if most
-            else "Give more text, or set data.unit to sentence"
-        )
+        longest, examples = self.data.buckets[-1], self._splits["train"]
+        rows, there = self.data.rows(longest), len(examples.lengths)
+        most = there // _ROWS_MULTIPLE * _ROWS_MULTIPLE * longest
+        remedy = f"Set data.batch_tokens to {most} or less" if most else examples.remedy
         return DataError(
-            f"corpus shorter than one batch: {self.tokens['train']} tokens in {examples} examples; expected at least "
-            f"{rows} rows (data.batch_tokens {self.data.batch_tokens} // {longest}). {remedy}."
+            f"corpus shorter than one batch: {self.tokens['train']} tokens in {there} {examples.noun}; expected at "
+            f"least {rows} rows (data.batch_tokens {self.data.batch_tokens} // {longest}). {remedy}."
         )
 
     def _check_shards(self) -> None:
@@ -352,17 +423,24 @@ class TextDataset:
             self._epoch = (epoch, plan)  # one assignment: a prefetching thread may ask at the same time
         return plan
 
-    def _examples(self, split: str) -> Examples:
+    def _examples(self, split: str) -> Examples | Pairs:
         if split not in self._splits:
             raise ConfigError(f"no split {split!r}; expected one of {', '.join(SPLITS)}.")
         return self._splits[split]
 
     def _filled(self, split: str, index: Int[np.ndarray, " b"], length: int) -> Batch:
-        values, mask = self._splits[split].gather(index, length)
-        times = np.broadcast_to(np.arange(length, dtype=np.float32), values.shape).copy()
-        starts = self.vocabulary.starts_word
-        groups = None if starts is None else _word_numbers(starts[values])
-        return Batch(values=values, times=times, mask=mask, index=np.ascontiguousarray(index), groups=groups)
+        return self._splits[split].batch(index, length, self.vocabulary.starts_word)
+
+
+def _examples(folder: Path, limits: dict[str, int | None]) -> dict[str, Examples]:
+    return {split: Examples(folder, split, limit) for split, limit in limits.items()}
+
+
+def _pairs(folder: Path, limits: dict[str, int | None]) -> dict[str, Pairs]:
+    """The splits, their sources as wide as the longest of all, in whichever split it is and whatever the limits."""
+    longest = max(int(Examples(folder, split).lengths[::2].max(initial=0)) for split in limits)
+    widest = -(-longest // _WIDTH_MULTIPLE) * _WIDTH_MULTIPLE
+    return {split: Pairs(folder, split, widest, limit) for split, limit in limits.items()}
 
 
 def _word_numbers(starts: Bool[np.ndarray, "b l"]) -> Int[np.ndarray, "b l"]:
