@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Int, Int64
+from jaxtyping import Int, Int64
 
 from odeembed.batch import Batch
+from odeembed.data.examples import Examples, Pairs
 from odeembed.data.prepare import (
-    OFFSETS,
     SPLITS,
-    TOKENS,
     Recipe,
     cache_root,
     corpus_vocabulary,
@@ -25,7 +24,6 @@ from odeembed.data.vocabulary import SentencePiece, Vocabulary, Words
 from odeembed.errors import ConfigError, DataError
 
 _ROWS_MULTIPLE = 8  # rows divide over 2, 4 or 8 devices
-_WIDTH_MULTIPLE = 8  # tokens
 
 
 @dataclass(frozen=True)
@@ -37,15 +35,15 @@ class TextData:
       valid, test: the other splits' text; None: `held_out` of the train lines, chosen by a hash of the line's number.
       held_out: that fraction, for each of the two.
       vocabulary: made from the train split alone.
-      unit: whether a line, a sentence or a pair is an example: of a pair every line holds source, tab, target.
+      unit: whether an example is a line, a sentence or a pair; for pairs every line must be source, tab, target.
       buckets: the lengths, in tokens, to which examples are padded; at most four, so that few shapes are compiled. The
         longer half of a pair decides its bucket.
       batch_tokens: a batch of bucket length l has batch_tokens // l rows, rounded down to a multiple of 8.
       min_length: examples, or last pieces of examples, with fewer tokens are left out and counted; so are pairs with
         such a half.
       evaluation_tokens: valid and test are cut after so many tokens, those of both halves; None: all.
-      longer: what becomes of an example longer than the last bucket: "cut" it into pieces of that length, of which a
-        half of a pair keeps the first, or "leave" it out whole, a pair with it.
+      longer: what is done with an example longer than the last bucket: "cut" it into pieces of that length, of a half
+        of a pair only the first, or "leave" it out whole, with the other half where it has one.
     """
 
     train: Source = InstalledDocs()
@@ -136,93 +134,6 @@ class TextData:
         return self.batch_tokens // bucket // _ROWS_MULTIPLE * _ROWS_MULTIPLE
 
 
-class Examples:
-    """One split in memory-mapped files: example i is tokens[offsets[i] : offsets[i + 1]].
-
-    Attributes:
-      lengths: tokens of each, which decide its bucket.
-      sizes: the same; what a split is counted in.
-    """
-
-    noun, remedy = "examples", "Give more text, or set data.unit to sentence"
-
-    def __init__(self, folder: Path, split: str, at_most: int | None = None, together: int = 1):
-        """Opens a split up to `at_most` tokens; so many examples as are `together` stay so, and the first ones stay."""
-        self.tokens: Int[np.ndarray, " tokens"] = _mapped(folder / f"{split}.{TOKENS}", np.int32)
-        ends = _mapped(folder / f"{split}.{OFFSETS}", np.int64)
-        if at_most is not None:
-            whole = int(np.searchsorted(ends[together - 1 :: together], at_most, side="right"))
-            ends = ends[: together * max(1, whole)]
-        self.offsets: Int64[np.ndarray, " examples+1"] = np.concatenate([np.zeros(1, np.int64), ends])
-        self.lengths: Int64[np.ndarray, " examples"] = np.diff(self.offsets)
-        self.sizes = self.lengths
-
-    def gather(
-        self, index: Int[np.ndarray, " b"], length: int
-    ) -> tuple[Int[np.ndarray, "b l"], Bool[np.ndarray, "b l"]]:
-        """Token ids, 0 (<pad>) after an example's end, and which of them are real; a negative index is an empty row."""
-        real = index >= 0
-        lengths = np.where(real, self.lengths[index], 0)
-        mask = np.arange(length) < lengths[:, None]
-        places = np.where(mask, self.offsets[:-1][index][:, None] + np.arange(length), 0)
-        return np.where(mask, self.tokens[places], 0).astype(np.int32), mask
-
-    def batch(
-        self, index: Int[np.ndarray, " b"], length: int, starts: Bool[np.ndarray, " v"] | None
-    ) -> Batch:
-        """The examples of these numbers, padded to `length`; `starts` tells which tokens begin a word."""
-        values, mask = self.gather(index, length)
-        times = np.broadcast_to(np.arange(length, dtype=np.float32), values.shape).copy()
-        groups = None if starts is None else _word_numbers(starts[values])
-        return Batch(values=values, times=times, mask=mask, index=np.ascontiguousarray(index), groups=groups)
-
-    def widths(self, length: int) -> dict[str, int]:
-        """The lengths of a batch's arrays of values in a bucket."""
-        return {"length": length}
-
-    def stream(self) -> Iterator[list[int]]:
-        """Yields the token ids of every example, in their order in the text."""
-        for start, end in zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True):
-            yield self.tokens[start:end].tolist()
-
-
-class Pairs:
-    """One split of pairs: the source of pair i is example 2 i of the files, its target example 2 i + 1.
-
-    Attributes:
-      lengths: tokens of the longer half of each, which decide its bucket.
-      sizes: tokens of both halves of each; what a split is counted in.
-      widest: sources are padded to no more than this, whatever the bucket.
-    """
-
-    noun, remedy = "pairs", "Give more pairs"
-
-    def __init__(self, folder: Path, split: str, widest: int, at_most: int | None = None):
-        self._halves = Examples(folder, split, at_most, together=2)
-        halves = self._halves.lengths.reshape(-1, 2)
-        self.lengths: Int64[np.ndarray, " pairs"] = halves.max(axis=1)
-        self.sizes: Int64[np.ndarray, " pairs"] = halves.sum(axis=1)
-        self.widest = widest
-
-    def batch(
-        self, index: Int[np.ndarray, " b"], length: int, starts: Bool[np.ndarray, " v"] | None
-    ) -> Batch:
-        """The sources of the pairs of these numbers, their targets, padded to `length`, as the batch's target."""
-        source, target = (
-            self._halves.batch(2 * index + half, width, starts)._replace(index=np.ascontiguousarray(index))
-            for half, width in enumerate(self.widths(length).values())
-        )
-        return source._replace(target=target)
-
-    def widths(self, length: int) -> dict[str, int]:
-        """The lengths of the two arrays of values in a bucket, the source's first."""
-        return {"source_length": min(length, self.widest), "length": length}
-
-    def stream(self) -> Iterator[list[int]]:
-        """Yields the token ids of every source, and then those of its target, in their order in the text."""
-        return self._halves.stream()
-
-
 class TextDataset:
     """An open corpus.
 
@@ -248,7 +159,7 @@ class TextDataset:
         self._manifest = manifest
         self.counters: dict[str, dict[str, int]] = manifest["splits"]
         limits = {"train": None, "valid": data.evaluation_tokens, "test": data.evaluation_tokens}
-        self._splits = (_pairs if data.unit == "pair" else _examples)(folder, limits)
+        self._splits = (Pairs if data.unit == "pair" else Examples).open(folder, limits)
         self.tokens = {split: int(examples.sizes.sum()) for split, examples in self._splits.items()}
         self.shapes, self._members = self._assigned()
         self._check_shards()
@@ -341,12 +252,12 @@ class TextDataset:
             "shapes": [
                 {
                     "rows": rows,
-                    **examples.widths(length),
+                    **widths,
                     "examples": len(members),
-                    "padding": 1.0
-                    - float(examples.sizes[members].mean()) / sum(examples.widths(length).values()),
+                    "padding": 1.0 - real / sum(widths.values()),
                 }
                 for (rows, length), members in zip(self.shapes, self._members, strict=True)
+                for widths, real in [(examples.widths(length), float(examples.sizes[members].mean()))]
             ],
             "folder": str(self._folder),
         }
@@ -430,23 +341,3 @@ class TextDataset:
 
     def _filled(self, split: str, index: Int[np.ndarray, " b"], length: int) -> Batch:
         return self._splits[split].batch(index, length, self.vocabulary.starts_word)
-
-
-def _examples(folder: Path, limits: dict[str, int | None]) -> dict[str, Examples]:
-    return {split: Examples(folder, split, limit) for split, limit in limits.items()}
-
-
-def _pairs(folder: Path, limits: dict[str, int | None]) -> dict[str, Pairs]:
-    """The splits, their sources as wide as the longest of all, in whichever split it is and whatever the limits."""
-    longest = max(int(Examples(folder, split).lengths[::2].max(initial=0)) for split in limits)
-    widest = -(-longest // _WIDTH_MULTIPLE) * _WIDTH_MULTIPLE
-    return {split: Pairs(folder, split, widest, limit) for split, limit in limits.items()}
-
-
-def _word_numbers(starts: Bool[np.ndarray, "b l"]) -> Int[np.ndarray, "b l"]:
-    """Numbers the words of each row from 0; every padded position is a word of its own, so no number reaches l."""
-    return np.cumsum(starts, axis=1, dtype=np.int32) - starts[:, :1]
-
-
-def _mapped(path: Path, dtype: type) -> np.ndarray:
-    return np.memmap(path, dtype, "r") if path.stat().st_size else np.zeros(0, dtype)
