@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from jaxtyping import Bool, Int, Int64
@@ -43,7 +42,7 @@ class Examples:
         self.sizes = self.lengths
 
     @classmethod
-    def open(cls, folder: Path, limits: Mapping[str, int | None]) -> dict[str, Self]:
+    def open(cls, folder: Path, limits: Mapping[str, int | None]) -> dict[str, "Examples"]:
         """The splits of a corpus, each up to so many tokens."""
         return {split: cls(folder, split, limit) for split, limit in limits.items()}
 
@@ -96,7 +95,7 @@ class Pairs:
         self.widest = widest
 
     @classmethod
-    def open(cls, folder: Path, limits: Mapping[str, int | None]) -> dict[str, Self]:
+    def open(cls, folder: Path, limits: Mapping[str, int | None]) -> dict[str, "Pairs"]:
         """The splits of a corpus, each up to so many tokens; sources are as wide as the longest of all splits.
 
         The limits have no say in that width, which is a multiple of 8.
