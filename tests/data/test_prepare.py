@@ -209,7 +209,7 @@ def test_scan_has_its_published_number_of_pairs(corpora, tmp_path):
     assert (splits["train"]["lines"], splits["test"]["lines"]) == (16_728, 4_182)
     assert all(counted["examples"] == 2 * counted["lines"] for counted in splits.values())
     assert all(counted["unknown"] == counted["cut"] == 0 for counted in splits.values())
-    # 13 words of commands and 6 actions (Lake and Baroni 2018, Supplementary); the longest are of 48 actions.
+    # 13 words of commands and 6 actions; the longest pair has 48 (Lake and Baroni 2018).
     assert len(prepare.corpus_vocabulary(whole).tokens) == 2 + 13 + 6
     assert np.diff(np.fromfile(whole / "train.offsets.bin", np.int64)).max() == 48
 
