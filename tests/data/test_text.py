@@ -325,7 +325,7 @@ def test_batches_of_pairs_are_pure_and_hosts_partition_them(pairs, pairset):
 
 
 def test_evaluation_of_pairs_stops_after_whole_pairs(pairs, pairset):
-    limited = replace(pairs, evaluation_tokens=6 + 8 + 10 + 1).open(seed=3)
+    limited = replace(pairs, evaluation_tokens=6 + 8 + 10 + 7).open(seed=3)
     assert limited.tokens["valid"] == (4 + 2) + (5 + 3) + (6 + 4)
     assert [len(half) for half in limited.token_stream("valid")] == [4, 2, 5, 3, 6, 4]
     assert limited.tokens["train"] == pairset.tokens["train"]
