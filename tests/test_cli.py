@@ -209,6 +209,20 @@ def test_evaluate_publish_and_data(folder, capsys):
     assert status == 0 and re.search(r"^vocabulary +10$", out, re.M)
 
 
+def test_data_of_pairs(folder, capsys):
+    source = 'TextFiles(("pairs.txt",)), unit="pair"'
+    (folder / "pairs.py").write_text(CONFIG.replace('TextFiles(("text.txt",))', source))
+    (folder / "pairs.txt").write_text("the cat\tdie Katze\na dog sees\tein Hund sieht ihn\n" * 100)
+    status, out, _ = spoken(["data", "pairs"], capsys)
+    assert status == 0
+    numbers = dict(re.findall(r"^(\S+) +(\S+)$", out, re.M))
+    assert numbers["splits.train.lines"] == numbers["lengths.<=8"] == numbers["shapes.1.examples"]
+    assert numbers["vocabulary"] == "13"
+    assert (numbers["shapes.1.source_length"], numbers["shapes.1.length"]) == ("8", "8")
+    status, out, error = spoken(["data", "pairs", "--data.train.paths", "text.txt"], capsys)
+    assert status == 2 and error.startswith("odeembed: data.train, line 1: no tab in ")
+
+
 def test_exit_status_of_what_ends_a_command(monkeypatch, capsys):
     def raising(error):
         def perform(arguments):

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from odeembed import experiment as tree
+from odeembed.data.sources import PairFiles, Scan, TfdsPairs
 from odeembed.data.text import TextData
 from odeembed.errors import ConfigError, MissingFileError
 from odeembed.experiment import Experiment
@@ -105,6 +106,34 @@ def test_json_round_trip_keeps_every_value_and_class():
     text = json.dumps(tree.to_json(first))
     assert tree.from_json(json.loads(text)) == first
     assert "parent" not in text and '"name"' not in text
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        PairFiles(("a.en.gz", "b.en"), ("a.de.gz", "b.de")),
+        Scan(("tasks.txt",)),
+        TfdsPairs("para_crawl/ende", "train[:90%]", "en", "de", "tfds"),
+    ],
+)
+def test_pairs_round_trip_through_json_and_take_settings(source):
+    first = small(data=TextData(train=source, unit="pair", longer="leave"))
+    assert tree.from_json(json.loads(json.dumps(tree.to_json(tree.check(first))))) == first
+    assert tree.override(first, ["--data.longer", "cut"]).data == TextData(train=source, unit="pair")
+    with pytest.raises(ConfigError, match="unit"):
+        tree.override(first, ["--data.unit", "pairs"])
+
+
+def test_json_of_text_written_before_longer_was_a_setting_loads():
+    value = tree.to_json(small(data=TextData()))
+    del value["data"]["longer"]
+    assert tree.from_json(value).data == TextData(longer="cut")
+
+
+def test_every_published_experiment_loads(root):
+    for file in (root / "results").glob("*.json"):
+        loaded = tree.from_json(json.loads(file.read_text())["experiment"])
+        assert isinstance(loaded, Experiment), file.name
 
 
 def test_fingerprint_ignores_the_seed_and_nothing_else():

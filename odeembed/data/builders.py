@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Shaped
 
-from odeembed.data.sources import read_lines
+from odeembed.data.sources import aligned_lines, read_lines
 from odeembed.errors import ConfigError, DataError, MissingFileError
 
 _NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(?:/[A-Za-z0-9_][\w.-]*)?(?::\d+\.\d+\.\d+)?")
@@ -235,16 +235,8 @@ def _text_examples(files: Sequence[Path]) -> Iterator[tuple[int, dict[str, str]]
 def _pair_examples(
     languages: tuple[str, str], files: tuple[Path, Path]
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    sides = [read_lines(Path(file)) for file in files]
-    try:
-        for number, pair in enumerate(zip(*sides, strict=True)):
-            yield number, dict(zip(languages, pair, strict=True))
-    except ValueError as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            f"{files[0]} and {files[1]} have different numbers of lines; expected pairs."
-        ) from None
+    for number, pair in enumerate(aligned_lines(*map(Path, files))):
+        yield number, dict(zip(languages, pair, strict=True))
 
 
 def _image_examples(

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from odeembed.data.sentences import sentences
-from odeembed.data.sources import Source, TextFiles
+from odeembed.data.sources import TAB, Source, TextFiles, shown
 from odeembed.data.vocabulary import SentencePiece, Vocabulary, Words, load_vocabulary
 from odeembed.errors import DataError
 
@@ -42,9 +42,10 @@ class Recipe:
       train, valid, test: the sources; a split without its own takes `held_out` of the train lines.
       held_out: that fraction.
       vocabulary: how the vocabulary is made, of the train lines alone.
-      unit: what an example is.
-      longest: examples of more tokens are cut into pieces of so many.
-      shortest: examples or pieces of fewer tokens are left out.
+      unit: what an example is; both halves of a pair are one each.
+      longest: examples of more tokens are cut into pieces of so many; of the halves of a pair the first piece is kept.
+      shortest: examples or pieces of fewer tokens are left out, and pairs with such a half.
+      longer: "leave": examples of more than `longest` tokens, and pairs with such a half, are left out instead of cut.
     """
 
     train: Source
@@ -55,6 +56,7 @@ class Recipe:
     unit: str
     longest: int
     shortest: int
+    longer: str = "cut"
 
     def key(self) -> str:
         """Names the cache folder; costs no reading of the text."""
@@ -67,6 +69,7 @@ class Recipe:
             self.unit,
             self.longest,
             self.shortest,
+            *([self.longer] if self.longer != "cut" else []),
         ]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
@@ -75,6 +78,19 @@ class Recipe:
         own = {"train": self.train, "valid": self.valid, "test": self.test}
         shared = tuple(split for split in SPLITS if split == "train" or own[split] is None)
         return [(self.train, shared), *((own[split], (split,)) for split in SPLITS if split not in shared)]
+
+    def counters(self) -> tuple[str, ...]:
+        """What is counted in every split; the names of numbers of tokens end in "tokens"."""
+        lost = ("cut_tokens",) if self.unit == "pair" else ()
+        return _COUNTERS + (("long", "long_tokens") if self.longer == "leave" else lost)
+
+    def texts(self, line: str) -> list[str]:
+        """What of a line the vocabulary is made of, text by text: the line, or the halves of a pair."""
+        return line.split(TAB) if self.unit == "pair" else [line]
+
+    def units(self, line: str) -> Iterable[str]:
+        """What of a line becomes examples: the line, its sentences, or the halves of a pair."""
+        return sentences(line) if self.unit == "sentence" else self.texts(line)
 
 
 def cache_root(folder: Path | None = None) -> Path:
@@ -154,7 +170,7 @@ def _make(recipe: Recipe, folder: Path, report: Progress) -> None:
     (folder / _MANIFEST).unlink(missing_ok=True)
     copy = folder / _COPY
     if not isinstance(recipe.train, TextFiles):  # it is read twice, and reading it is slow
-        recipe = replace(recipe, train=_copied(recipe.train, copy, report))
+        recipe = replace(recipe, train=_copied(recipe, copy, report))
     vocabulary = _vocabulary(recipe, folder, report)
     state = _encode(recipe, vocabulary, folder, report)
     _count_pieces(vocabulary, folder)
@@ -175,12 +191,12 @@ def _make(recipe: Recipe, folder: Path, report: Progress) -> None:
     report(f"prepared {state['splits']['train']['tokens']:,} train tokens in {folder}")
 
 
-def _copied(source: Source, copy: Path, report: Progress) -> TextFiles:
-    """The source's lines in a file of their own."""
+def _copied(recipe: Recipe, copy: Path, report: Progress) -> TextFiles:
+    """The train source's lines in a file of their own."""
     if not copy.exists():
         building = copy.with_suffix(".tmp")
         with open(building, "w", encoding="utf-8") as file:
-            for chunk in _chunks(source, ("train",), 0.0, 0, report):
+            for chunk in _chunks(recipe, recipe.train, ("train",), 0, report):
                 file.writelines(line + "\n" for line in chunk.lines["train"])
         os.replace(building, copy)
     return TextFiles((str(copy),))
@@ -190,13 +206,14 @@ def _vocabulary(recipe: Recipe, folder: Path, report: Progress) -> Vocabulary:
     final = folder / _VOCABULARY
     if not final.exists():
         source, splits = recipe.passes()[0]
-        lines = (
-            line
-            for chunk in _chunks(source, splits, recipe.held_out, 0, report)
+        texts = (
+            text
+            for chunk in _chunks(recipe, source, splits, 0, report)
             for line in chunk.lines["train"]
+            for text in recipe.texts(line)
         )
         building = folder / f"{_VOCABULARY}.tmp"
-        recipe.vocabulary.build(lines).save(building)
+        recipe.vocabulary.build(texts).save(building)
         os.replace(building, final)
         (folder / _PROGRESS).unlink(missing_ok=True)  # tokens of another vocabulary
     return load_vocabulary(final)
@@ -232,12 +249,13 @@ class _Chunk:
 
 
 def _chunks(
-    source: Source, splits: tuple[str, ...], held_out: float, skip: int, report: Progress, digest: str = ""
+    recipe: Recipe, source: Source, splits: tuple[str, ...], skip: int, report: Progress, digest: str = ""
 ) -> Iterator[_Chunk]:
-    lines = islice(source.lines(), skip, None)
+    lines = _paired(source.lines(), splits[0]) if recipe.unit == "pair" else source.lines()
+    lines = islice(lines, skip, None)
     read, said = skip, time.monotonic()
     while chunk := list(islice(lines, _CHUNK)):
-        places = splits_of(np.arange(read, read + len(chunk), dtype=np.int64), splits, held_out)
+        places = splits_of(np.arange(read, read + len(chunk), dtype=np.int64), splits, recipe.held_out)
         by_split: dict[str, list[str]] = {split: [] for split in splits}
         for line, place in zip(chunk, places.tolist(), strict=True):
             by_split[splits[place]].append(line)
@@ -249,6 +267,18 @@ def _chunks(
         yield _Chunk(by_split, read, digest)
     if not read:
         raise DataError(f"{source} holds no lines; expected text. Give another source, or correct `skip`.")
+
+
+def _paired(lines: Iterable[str], split: str) -> Iterator[str]:
+    """The same lines, each checked to be a pair."""
+    for number, line in enumerate(lines, 1):
+        tabs = line.count(TAB)
+        if tabs != 1:
+            raise DataError(
+                f"data.{split}, line {number}: {tabs or 'no'} tab{'s' * (tabs > 1)} in {shown(line)}; expected one, "
+                f"between source and target. Mend the line, or set data.unit to line."
+            )
+        yield line
 
 
 class _Writer:
@@ -285,7 +315,7 @@ def _grown(path: Path, size: int):
 
 def _encode(recipe: Recipe, vocabulary: Vocabulary, folder: Path, report: Progress) -> dict[str, Any]:
     """Writes the tokens of every split, continuing where the recorded progress ends."""
-    state = _read_progress(folder, len(recipe.passes()))
+    state = _read_progress(folder, recipe)
     with contextlib.ExitStack() as open_files:
         writers = {split: _Writer(folder, split, state["splits"][split]) for split in SPLITS}
         for writer in writers.values():
@@ -295,7 +325,7 @@ def _encode(recipe: Recipe, vocabulary: Vocabulary, folder: Path, report: Progre
             if state["done"][number]:
                 continue
             skip, digest = state["read"][number], state["digests"][number]
-            for chunk in _chunks(source, splits, recipe.held_out, skip, report, digest):
+            for chunk in _chunks(recipe, source, splits, skip, report, digest):
                 for split, lines in chunk.lines.items():
                     _write_lines(lines, vocabulary, recipe, writers[split])
                 state["read"][number], state["digests"][number] = chunk.read, chunk.digest
@@ -309,32 +339,67 @@ def _encode(recipe: Recipe, vocabulary: Vocabulary, folder: Path, report: Progre
 
 def _write_lines(lines: Iterable[str], vocabulary: Vocabulary, recipe: Recipe, writer: _Writer) -> None:
     ids, lengths, counters = array("i"), [], writer.counters
+    kept = _kept_halves if recipe.unit == "pair" else _kept_pieces
     for line in lines:
         counters["lines"] += 1
-        for unit in sentences(line) if recipe.unit == "sentence" else (line,):
+        units = []
+        for unit in recipe.units(line):
             tokens, unknown = vocabulary.read(unit)
             counters["unknown"] += unknown
-            counters["cut"] += len(tokens) > recipe.longest
-            for piece in cut(tokens, recipe.longest):
-                if len(piece) < recipe.shortest:
-                    counters["short"] += 1
-                    counters["short_tokens"] += len(piece)
-                else:
-                    ids.extend(piece)
-                    lengths.append(len(piece))
+            units.append(tokens)
+        for example in kept(units, recipe, counters):
+            ids.extend(example)
+            lengths.append(len(example))
     writer.write(ids, lengths)
 
 
-def _read_progress(folder: Path, passes: int) -> dict[str, Any]:
+def _kept_pieces(units: list[list[int]], recipe: Recipe, counters: dict[str, int]) -> Iterator[list[int]]:
+    """The examples that a line's units make: each whole or in pieces, without what is left out."""
+    for tokens in units:
+        if recipe.longer == "leave" and len(tokens) > recipe.longest:
+            _leave_out("long", [tokens], counters)
+            continue
+        counters["cut"] += len(tokens) > recipe.longest
+        for piece in cut(tokens, recipe.longest):
+            if len(piece) < recipe.shortest:
+                _leave_out("short", [piece], counters)
+            else:
+                yield piece
+
+
+def _kept_halves(halves: list[list[int]], recipe: Recipe, counters: dict[str, int]) -> list[list[int]]:
+    """The two examples that a pair makes, or none."""
+    lengths = [len(half) for half in halves]
+    if min(lengths) < max(1, recipe.shortest):
+        _leave_out("short", halves, counters)
+        return []
+    if recipe.longer == "leave" and max(lengths) > recipe.longest:
+        _leave_out("long", halves, counters)
+        return []
+    for length in lengths:
+        if length > recipe.longest:
+            counters["cut"] += 1
+            counters["cut_tokens"] += length - recipe.longest
+    return [half[: recipe.longest] for half in halves]
+
+
+def _leave_out(reason: str, parts: list[list[int]], counters: dict[str, int]) -> None:
+    """Counts one example, or pair, that is not written."""
+    counters[reason] += 1
+    counters[f"{reason}_tokens"] += sum(map(len, parts))
+
+
+def _read_progress(folder: Path, recipe: Recipe) -> dict[str, Any]:
     with contextlib.suppress(OSError, ValueError, KeyError):
         state = json.loads((folder / _PROGRESS).read_text("utf-8"))
         if all(_has_grown(folder, split, counters) for split, counters in state["splits"].items()):
             return state
+    passes = len(recipe.passes())
     return {
         "done": [False] * passes,
         "read": [0] * passes,
         "digests": [""] * passes,
-        "splits": {split: dict.fromkeys(_COUNTERS, 0) for split in SPLITS},
+        "splits": {split: dict.fromkeys(recipe.counters(), 0) for split in SPLITS},
     }
 
 

@@ -1,4 +1,7 @@
-"""Where text comes from: files, installed documentation, TensorFlow Datasets, a grammar; each yields lines."""
+"""Where text comes from: files, installed documentation, TensorFlow Datasets, a grammar; each yields lines.
+
+Pairs of texts are lines too: source, tab, target.
+"""
 
 import gzip
 import hashlib
@@ -11,16 +14,20 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from odeembed.data import docstrings
 from odeembed.data.grammar import GrammarWorld
 from odeembed.errors import ConfigError, DataError, MissingFileError
 
+TAB = "\t"  # between the two halves of a pair
 _SUFFIXES = (".txt", ".gz", ".xz")
+_SCAN = re.compile(r"IN: (\S.*?) OUT: (\S.*)")
 _LONGEST_READ = (
     1 << 20
 )  # bytes; a file without line ends (text8) would otherwise be one line that fills the memory
@@ -55,16 +62,11 @@ class TextFiles:
 
     def files(self) -> list[Path]:
         """The files in reading order, folders opened and relative paths found."""
-        if not self.paths:
-            raise ConfigError(
-                "TextFiles.paths is empty; expected at least one file, folder or '-'. Name one."
-            )
-        return [file for path in self.paths for file in _files_under(locate(path))]
+        return _found(self.paths, "TextFiles.paths", "at least one file, folder or '-'")
 
     def stamp(self) -> str:
         """Changes whenever the text may have changed; costs no reading."""
-        facts = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in self.files()]
-        return _sha256([facts, self.skip])
+        return _sha256([_file_facts(self.files()), self.skip])
 
 
 @dataclass(frozen=True)
@@ -142,23 +144,133 @@ class TfdsText:
           MissingFileError: the dataset is not prepared in `data_dir`.
           DataError: no such split or feature, or features of classes outside TensorFlow Datasets.
         """
-        from odeembed.data.builders import open_prepared
-
-        for example in open_prepared(self.name, self.split, self._folder()):
-            yield from _text_at(example, self.feature).splitlines()
+        for example in _examples(self.name, self.split, self.data_dir):
+            yield from _text_at(example, "feature", self.feature).splitlines()
 
     def stamp(self) -> str:
         """Changes with the sizes of the prepared files."""
-        from odeembed.data.builders import prepared_files
-
-        facts = [(str(file), file.stat().st_size) for file in prepared_files(self.name, self._folder())]
-        return _sha256([facts, self.split, self.feature])
-
-    def _folder(self) -> str | None:
-        return None if self.data_dir is None else str(locate(self.data_dir))
+        return _sha256([_prepared_facts(self.name, self.data_dir), self.split, self.feature])
 
 
-Source = TextFiles | InstalledDocs | TfdsText | GrammarWorld
+@dataclass(frozen=True)
+class PairFiles:
+    """Pairs of texts in line-aligned files: line i of a source file belongs to line i of its target file.
+
+    Attributes:
+      source: files or folders, found and read as those of `TextFiles`, but not "-".
+      target: as many files, in the same order.
+    """
+
+    source: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+
+    def lines(self) -> Iterator[str]:
+        """Yields source, tab, target; tabs inside a text become spaces.
+
+        Raises:
+          MissingFileError: a path is nowhere to be found.
+          DataError: two files have different numbers of lines, or one is empty, not UTF-8, or damaged.
+        """
+        sources, targets = self.files()
+        for files in zip(sources, targets, strict=True):
+            for source, target in aligned_lines(*files):
+                yield pair_line(source, target)
+
+    def files(self) -> tuple[list[Path], list[Path]]:
+        """The files of both sides in reading order.
+
+        Raises:
+          ConfigError: a side has no file, or one has more than the other.
+        """
+        sources = _found(self.source, "PairFiles.source", "at least one file or folder")
+        targets = _found(self.target, "PairFiles.target", "at least one file or folder")
+        if len(sources) != len(targets):
+            raise ConfigError(
+                f"PairFiles.source has {len(sources)} files and PairFiles.target {len(targets)}; expected as many. "
+                f"Name both sides' files in the same order."
+            )
+        return sources, targets
+
+    def stamp(self) -> str:
+        """Changes whenever a text may have changed; costs no reading."""
+        return _sha256(["pairs", *map(_file_facts, self.files())])
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Pairs of command and actions in files of SCAN's form, "IN: jump twice OUT: I_JUMP I_JUMP" a line.
+
+    Attributes:
+      paths: files or folders, found and read as those of `TextFiles`, but not "-".
+
+    References:
+      Lake and Baroni 2018, Generalization without Systematicity.
+    """
+
+    paths: tuple[str, ...] = ()
+
+    def lines(self) -> Iterator[str]:
+        """Yields command, tab, actions; tabs inside a text become spaces.
+
+        Raises:
+          MissingFileError: a path is nowhere to be found.
+          DataError: a line of another form; a file that is empty, not UTF-8, or damaged.
+        """
+        for path in self.files():
+            for number, line in enumerate(read_lines(path), 1):
+                found = _SCAN.fullmatch(line)
+                if found is None:
+                    raise DataError(
+                        f"{path}, line {number}: {shown(line)}; expected 'IN: command OUT: actions'. Mend the line, "
+                        f"or read the file with TextFiles."
+                    )
+                yield pair_line(*found.groups())
+
+    def files(self) -> list[Path]:
+        """The files in reading order, folders opened and relative paths found."""
+        return _found(self.paths, "Scan.paths", "at least one file or folder")
+
+    def stamp(self) -> str:
+        """Changes whenever the text may have changed; costs no reading."""
+        return _sha256(["scan", _file_facts(self.files())])
+
+
+@dataclass(frozen=True)
+class TfdsPairs:
+    """Two text features of a prepared TensorFlow Dataset, read as `TfdsText` reads one.
+
+    Attributes:
+      name: the dataset, e.g. "para_crawl/ende:1.2.0".
+      split: "train", "train[:90%]", ...
+      source: path of the feature that is given, e.g. "en" or "translation/en".
+      target: path of the feature that is to be written.
+      data_dir: the folder that holds it; relative ones are tried under $ODEEMBED_DATA too. None: TFDS's own.
+    """
+
+    name: str = ""
+    split: str = "train"
+    source: str = "translation/en"
+    target: str = "translation/de"
+    data_dir: str | None = None
+
+    def lines(self) -> Iterator[str]:
+        """Yields source, tab, target of every example; tabs and line ends inside a text become spaces.
+
+        Raises:
+          MissingFileError: the dataset is not prepared in `data_dir`.
+          DataError: no such split or feature, or features of classes outside TensorFlow Datasets.
+        """
+        for example in _examples(self.name, self.split, self.data_dir):
+            source = _text_at(example, "source", self.source)
+            target = _text_at(example, "target", self.target)
+            yield pair_line(*(" ".join(text.splitlines()) for text in (source, target)))
+
+    def stamp(self) -> str:
+        """Changes with the sizes of the prepared files."""
+        return _sha256([_prepared_facts(self.name, self.data_dir), self.split, self.source, self.target])
+
+
+Source = TextFiles | InstalledDocs | TfdsText | GrammarWorld | PairFiles | Scan | TfdsPairs
 
 
 def locate(path: str) -> Path:
@@ -206,6 +318,32 @@ def read_lines(path: Path) -> Iterator[str]:
         raise DataError(f"{path} is empty; expected UTF-8 text. Give another file, or leave this one out.")
 
 
+def aligned_lines(source: Path, target: Path) -> Iterator[tuple[str, str]]:
+    """Yields the lines of two files side by side; raises as `read_lines` does.
+
+    Raises:
+      DataError: one has more lines than the other.
+    """
+    for one, other in zip_longest(read_lines(source), read_lines(target)):
+        if one is None or other is None:
+            counts = [sum(1 for _ in read_lines(path)) for path in (source, target)]
+            raise DataError(
+                f"{source} and {target} have different numbers of lines, {counts[0]} and {counts[1]}; expected pairs. "
+                f"Give files whose lines belong together."
+            )
+        yield one, other
+
+
+def pair_line(source: str, target: str) -> str:
+    """A pair as one line, source, tab, target; tabs inside a text become spaces."""
+    return TAB.join(text.replace(TAB, " ") for text in (source, target))
+
+
+def shown(line: str) -> str:
+    """The beginning of a line, quoted, for an error message."""
+    return repr(line if len(line) <= 60 else f"{line[:57]}...")
+
+
 def spool(root: Path) -> Path:
     """Copies standard input into a file under `root`, named by its content, once a process.
 
@@ -245,6 +383,18 @@ def _spooled(root: str) -> Path:
     else:
         os.replace(copy.name, path)
     return path
+
+
+def _found(paths: tuple[str, ...], setting: str, expected: str) -> list[Path]:
+    """The files that a setting names, folders opened and relative paths found."""
+    if not paths:
+        raise ConfigError(f"{setting} is empty; expected {expected}. Name one.")
+    return [file for path in paths for file in _files_under(locate(path))]
+
+
+def _file_facts(files: Sequence[Path]) -> list[tuple[str, int, int]]:
+    """What tells whether the text of files may have changed."""
+    return [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 
 def _files_under(path: Path) -> list[Path]:
@@ -297,17 +447,35 @@ def _package_folders(name: str) -> list[Path]:
     return [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
 
 
-def _text_at(example: object, feature: str) -> str:
+def _examples(name: str, split: str, data_dir: str | None) -> Sequence[dict[str, Any]]:
+    """The examples of a prepared dataset; the folder is found as files are."""
+    from odeembed.data.builders import open_prepared
+
+    return open_prepared(name, split, _folder(data_dir))
+
+
+def _prepared_facts(name: str, data_dir: str | None) -> list[tuple[str, int]]:
+    from odeembed.data.builders import prepared_files
+
+    return [(str(file), file.stat().st_size) for file in prepared_files(name, _folder(data_dir))]
+
+
+def _folder(data_dir: str | None) -> str | None:
+    return None if data_dir is None else str(locate(data_dir))
+
+
+def _text_at(example: object, setting: str, feature: str) -> str:
+    """The text of a feature, which `setting` names."""
     for key in feature.split("/"):
         if not isinstance(example, dict) or key not in example:
             known = ", ".join(example) if isinstance(example, dict) else type(example).__name__
             raise DataError(
-                f"no feature {feature!r} in the dataset; it has: {known}. Set `feature` to a text feature."
+                f"no feature {feature!r} in the dataset; it has: {known}. Set `{setting}` to a text feature."
             )
         example = example[key]
     if not isinstance(example, bytes | str):
         raise DataError(
-            f"feature {feature!r} is {type(example).__name__}; expected text. Set `feature` to a text feature."
+            f"feature {feature!r} is {type(example).__name__}; expected text. Set `{setting}` to a text feature."
         )
     return example.decode("utf-8") if isinstance(example, bytes) else example
 

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Int, Int64
+from jaxtyping import Int, Int64
 
 from odeembed.batch import Batch
+from odeembed.data.examples import Examples, Pairs
 from odeembed.data.prepare import (
-    OFFSETS,
     SPLITS,
-    TOKENS,
     Recipe,
     cache_root,
     corpus_vocabulary,
@@ -36,12 +35,15 @@ class TextData:
       valid, test: the other splits' text; None: `held_out` of the train lines, chosen by a hash of the line's number.
       held_out: that fraction, for each of the two.
       vocabulary: made from the train split alone.
-      unit: whether a line or a sentence is an example. One longer than the last bucket is cut into pieces of that
-        length.
-      buckets: the lengths, in tokens, to which examples are padded; at most four, so that few shapes are compiled.
+      unit: whether an example is a line, a sentence or a pair; for pairs every line must be source, tab, target.
+      buckets: the lengths, in tokens, to which examples are padded; at most four, so that few shapes are compiled. The
+        longer half of a pair decides its bucket.
       batch_tokens: a batch of bucket length l has batch_tokens // l rows, rounded down to a multiple of 8.
-      min_length: examples, or last pieces of examples, with fewer tokens are left out and counted.
-      evaluation_tokens: valid and test are cut after so many tokens; None: all.
+      min_length: examples, or last pieces of examples, with fewer tokens are left out and counted; so are pairs with
+        such a half.
+      evaluation_tokens: valid and test are cut after so many tokens, those of both halves; None: all.
+      longer: what is done with an example longer than the last bucket: "cut" it into pieces of that length, of a half
+        of a pair only the first, or "leave" it out whole, with the other half where it has one.
     """
 
     train: Source = InstalledDocs()
@@ -49,11 +51,12 @@ class TextData:
     test: Source | None = None
     held_out: float = 0.02
     vocabulary: Words | SentencePiece = Words()
-    unit: Literal["line", "sentence"] = "line"
+    unit: Literal["line", "sentence", "pair"] = "line"
     buckets: tuple[int, ...] = (16, 32, 48, 64)
     batch_tokens: int = 8192
     min_length: int = 2
     evaluation_tokens: int | None = None
+    longer: Literal["cut", "leave"] = "cut"
 
     def __post_init__(self):
         if not 1 <= len(self.buckets) <= 4 or sorted(set(self.buckets)) != list(self.buckets):
@@ -123,33 +126,12 @@ class TextData:
             unit=self.unit,
             longest=self.buckets[-1],
             shortest=self.min_length,
+            longer=self.longer,
         )
 
     def rows(self, bucket: int) -> int:
         """Rows of a global batch whose examples are padded to `bucket` tokens."""
         return self.batch_tokens // bucket // _ROWS_MULTIPLE * _ROWS_MULTIPLE
-
-
-class Examples:
-    """One split in memory-mapped files: example i is tokens[offsets[i] : offsets[i + 1]]."""
-
-    def __init__(self, folder: Path, split: str, at_most: int | None = None):
-        self.tokens: Int[np.ndarray, " tokens"] = _mapped(folder / f"{split}.{TOKENS}", np.int32)
-        ends = _mapped(folder / f"{split}.{OFFSETS}", np.int64)
-        if at_most is not None:
-            ends = ends[: max(1, int(np.searchsorted(ends, at_most, side="right")))]
-        self.offsets: Int64[np.ndarray, " examples+1"] = np.concatenate([np.zeros(1, np.int64), ends])
-        self.lengths: Int64[np.ndarray, " examples"] = np.diff(self.offsets)
-
-    def gather(
-        self, index: Int[np.ndarray, " b"], length: int
-    ) -> tuple[Int[np.ndarray, "b l"], Bool[np.ndarray, "b l"]]:
-        """Token ids, 0 (<pad>) after an example's end, and which of them are real; index -1 is an empty row."""
-        real = index >= 0
-        lengths = np.where(real, self.lengths[index], 0)
-        mask = np.arange(length) < lengths[:, None]
-        places = np.where(mask, self.offsets[:-1][index][:, None] + np.arange(length), 0)
-        return np.where(mask, self.tokens[places], 0).astype(np.int32), mask
 
 
 class TextDataset:
@@ -159,10 +141,12 @@ class TextDataset:
       data: its configuration.
       vocabulary: made or loaded.
       tokens: number of tokens in each split, after `evaluation_tokens`.
-      counters: for each split, what preparing it counted: lines, tokens, examples, unknown (words or pieces out of the
-        vocabulary), cut (examples longer than the last bucket), short and short_tokens (pieces left out because they
-        are shorter than `min_length`, blank lines not among them, and their tokens).
-      shapes: (rows, length) of the global batches that occur, by rising length.
+      counters: for each split, what preparing it counted: lines, tokens, examples (a pair is two), unknown (words or
+        pieces out of the vocabulary), cut (examples longer than the last bucket), short and short_tokens (pieces left
+        out because they are shorter than `min_length`, blank lines not among them, and their tokens). Of pairs, short
+        counts the pairs left out, blank halves among them, and cut_tokens the tokens cut away. Where longer examples
+        are left out, long and long_tokens count them, or pairs with such a half, and their tokens.
+      shapes: (rows, length) of the global batches that occur, by rising length; of pairs the targets'.
     """
 
     def __init__(self, data: TextData, folder: Path, seed: int, shard: int = 0, shards: int = 1):
@@ -175,8 +159,8 @@ class TextDataset:
         self._manifest = manifest
         self.counters: dict[str, dict[str, int]] = manifest["splits"]
         limits = {"train": None, "valid": data.evaluation_tokens, "test": data.evaluation_tokens}
-        self._splits = {split: Examples(folder, split, limits[split]) for split in SPLITS}
-        self.tokens = {split: int(examples.offsets[-1]) for split, examples in self._splits.items()}
+        self._splits = (Pairs if data.unit == "pair" else Examples).open(folder, limits)
+        self.tokens = {split: int(examples.sizes.sum()) for split, examples in self._splits.items()}
         self.shapes, self._members = self._assigned()
         self._check_shards()
         self._epoch: tuple[int, Any] = (-1, None)
@@ -202,6 +186,7 @@ class TextDataset:
             "evaluation_tokens": self.data.evaluation_tokens,
             "examples": len(self._splits["train"].lengths),
             "seed": self.seed,
+            **({"longer": self.data.longer} if self.data.longer != "cut" else {}),
         }
 
     def batch(self, step: int) -> Batch:
@@ -240,10 +225,10 @@ class TextDataset:
                 yield self._filled(split, index, length)
 
     def token_stream(self, split: str) -> Iterator[list[str]]:
-        """Yields the examples of a split as token strings, in their order in the text."""
-        tokens, examples = self.vocabulary.tokens, self._examples(split)
-        for start, end in zip(examples.offsets[:-1].tolist(), examples.offsets[1:].tolist(), strict=True):
-            yield [tokens[id] for id in examples.tokens[start:end].tolist()]
+        """Yields the examples of a split as token strings, in their order in the text; of a pair source and target."""
+        tokens = self.vocabulary.tokens
+        for ids in self._examples(split).stream():
+            yield [tokens[id] for id in ids]
 
     def specialise(self, model: Any) -> Any:
         """A copy of the model with its `vocab_size` set to this vocabulary's, if it has that attribute."""
@@ -251,8 +236,8 @@ class TextDataset:
 
     def inspect(self) -> dict[str, Any]:
         """Numbers for people: sizes, rate of unknown words, lengths, and the share of padding in each shape."""
-        train, lengths = self.counters["train"], self._splits["train"].lengths
-        seen = train["tokens"] + train["short_tokens"]
+        train, examples = self.counters["train"], self._splits["train"]
+        seen = sum(count for name, count in train.items() if name.endswith("tokens"))
         dropped = train["unknown"] if getattr(self.data.vocabulary, "oov", "unk") == "drop" else 0
         return {
             "splits": self.counters,
@@ -262,16 +247,17 @@ class TextDataset:
             "steps_per_epoch": self.steps_per_epoch,
             "lengths": {
                 f"<={bucket}": int(n)
-                for bucket, n in zip(self.data.buckets, self._histogram(lengths), strict=True)
+                for bucket, n in zip(self.data.buckets, self._histogram(examples.lengths), strict=True)
             },
             "shapes": [
                 {
                     "rows": rows,
-                    "length": length,
+                    **widths,
                     "examples": len(members),
-                    "padding": 1.0 - float(lengths[members].mean()) / length,
+                    "padding": 1.0 - real / sum(widths.values()),
                 }
                 for (rows, length), members in zip(self.shapes, self._members, strict=True)
+                for widths, real in [(examples.widths(length), float(examples.sizes[members].mean()))]
             ],
             "folder": str(self._folder),
         }
@@ -310,17 +296,13 @@ class TextDataset:
         return kept, waiting
 
     def _too_short(self) -> DataError:
-        longest, examples = self.data.buckets[-1], len(self._splits["train"].lengths)
-        rows = self.data.rows(longest)
-        most = examples // _ROWS_MULTIPLE * _ROWS_MULTIPLE * longest
-        remedy = (
-            f"Set data.batch_tokens to {most} or less"
-            if most
-            else "Give more text, or set data.unit to sentence"
-        )
+        longest, examples = self.data.buckets[-1], self._splits["train"]
+        rows, there = self.data.rows(longest), len(examples.lengths)
+        most = there // _ROWS_MULTIPLE * _ROWS_MULTIPLE * longest
+        remedy = f"Set data.batch_tokens to {most} or less" if most else examples.remedy
         return DataError(
-            f"corpus shorter than one batch: {self.tokens['train']} tokens in {examples} examples; expected at least "
-            f"{rows} rows (data.batch_tokens {self.data.batch_tokens} // {longest}). {remedy}."
+            f"corpus shorter than one batch: {self.tokens['train']} tokens in {there} {examples.noun}; expected at "
+            f"least {rows} rows (data.batch_tokens {self.data.batch_tokens} // {longest}). {remedy}."
         )
 
     def _check_shards(self) -> None:
@@ -352,23 +334,10 @@ class TextDataset:
             self._epoch = (epoch, plan)  # one assignment: a prefetching thread may ask at the same time
         return plan
 
-    def _examples(self, split: str) -> Examples:
+    def _examples(self, split: str) -> Examples | Pairs:
         if split not in self._splits:
             raise ConfigError(f"no split {split!r}; expected one of {', '.join(SPLITS)}.")
         return self._splits[split]
 
     def _filled(self, split: str, index: Int[np.ndarray, " b"], length: int) -> Batch:
-        values, mask = self._splits[split].gather(index, length)
-        times = np.broadcast_to(np.arange(length, dtype=np.float32), values.shape).copy()
-        starts = self.vocabulary.starts_word
-        groups = None if starts is None else _word_numbers(starts[values])
-        return Batch(values=values, times=times, mask=mask, index=np.ascontiguousarray(index), groups=groups)
-
-
-def _word_numbers(starts: Bool[np.ndarray, "b l"]) -> Int[np.ndarray, "b l"]:
-    """Numbers the words of each row from 0; every padded position is a word of its own, so no number reaches l."""
-    return np.cumsum(starts, axis=1, dtype=np.int32) - starts[:, :1]
-
-
-def _mapped(path: Path, dtype: type) -> np.ndarray:
-    return np.memmap(path, dtype, "r") if path.stat().st_size else np.zeros(0, dtype)
+        return self._splits[split].batch(index, length, self.vocabulary.starts_word)

@@ -47,7 +47,7 @@ def test_parallel_text_comes_back_in_pairs(tmp_path):
         {"de": b"zwei", "en": b"two"},
     ]
     (tmp_path / "en").write_text("one\n")
-    with pytest.raises(DataError, match="different numbers of lines"):
+    with pytest.raises(DataError, match="different numbers of lines, 2 and 1"):
         builders.write_parallel_text("unequal", ("de", "en"), splits, tmp_path / "tfds")
 
 

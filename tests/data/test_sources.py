@@ -1,4 +1,4 @@
-"""Sources: files of every kind, installed documentation, TFDS; and what bad input gets."""
+"""Sources: files of every kind, pairs, installed documentation, TFDS; and what bad input gets."""
 
 import gzip
 import io
@@ -10,7 +10,16 @@ from types import SimpleNamespace
 import pytest
 
 from odeembed.data import sources
-from odeembed.data.sources import InstalledDocs, TextFiles, TfdsText, locate, spool
+from odeembed.data.sources import (
+    InstalledDocs,
+    PairFiles,
+    Scan,
+    TextFiles,
+    TfdsPairs,
+    TfdsText,
+    locate,
+    spool,
+)
 from odeembed.errors import ConfigError, DataError, MissingFileError
 
 
@@ -134,6 +143,100 @@ def test_installed_documentation_is_read_and_never_run(tmp_path, monkeypatch):
         "A column is the other way to cut a table.",
     ]
     assert "never_imported" not in sys.modules
+
+
+def test_aligned_files_are_pairs(tmp_path, monkeypatch):
+    monkeypatch.setenv("ODEEMBED_DATA", str(tmp_path))
+    write(tmp_path / "a.en.gz", b"one\nt\two\n\n")
+    write(tmp_path / "a.de", "\ufeffeins\r\nzwei\ndrei\tvier".encode())
+    write(tmp_path / "b.en", b"five\n")
+    write(tmp_path / "b.de.xz", "fünf\n".encode())
+    pairs = PairFiles(("a.en.gz", "b.en"), ("a.de", "b.de.xz"))
+    assert list(pairs.lines()) == ["one\teins", "t wo\tzwei", "\tdrei vier", "five\tfünf"]
+
+
+@pytest.mark.parametrize(("english", "german"), [(3, 2), (1, 4), (5000, 4999)])
+def test_files_of_different_numbers_of_lines_are_named_with_both_numbers(tmp_path, english, german):
+    source = write(tmp_path / "a.en", b"one\n" * english)
+    target = write(tmp_path / "a.de.gz", b"eins\n" * german)
+    with pytest.raises(DataError, match=rf"a\.en and .*a\.de\.gz have .*, {english} and {german};"):
+        list(PairFiles((source,), (target,)).lines())
+
+
+def test_a_side_without_files_or_with_more_than_the_other_is_a_config_error(tmp_path):
+    a, b = write(tmp_path / "a", b"x\n"), write(tmp_path / "b", b"x\n")
+    with pytest.raises(ConfigError, match=r"PairFiles\.target is empty"):
+        list(PairFiles((a,)).lines())
+    with pytest.raises(ConfigError, match=r"PairFiles\.source has 2 files and PairFiles\.target 1"):
+        list(PairFiles((a, b), (a,)).lines())
+    with pytest.raises(MissingFileError, match=r"nowhere\.de"):
+        list(PairFiles((a,), ("nowhere.de",)).lines())
+    with pytest.raises(DataError, match=r"void is empty"):
+        list(PairFiles((a,), (write(tmp_path / "void", b""),)).lines())
+
+
+def test_scan_lines_are_pairs(tmp_path):
+    path = write(tmp_path / "tasks.txt.gz", b"IN: jump twice OUT: I_JUMP I_JUMP\nIN: look OUT: I_LOOK\r\n")
+    assert list(Scan((path,)).lines()) == ["jump twice\tI_JUMP I_JUMP", "look\tI_LOOK"]
+    tabbed = write(tmp_path / "tabs.txt", b"IN: a\tb OUT: c\td\n")
+    assert list(Scan((tabbed,)).lines()) == ["a b\tc d"]
+
+
+@pytest.mark.parametrize(
+    "line", ["jump OUT: I_JUMP", "IN: jump", "IN: jump OUT: ", "IN:  OUT: I_JUMP", "", "IN: a OUT:b"]
+)
+def test_a_line_that_is_not_of_scan_is_named_by_file_and_number(tmp_path, line):
+    path = write(tmp_path / "tasks.txt", f"IN: look OUT: I_LOOK\n{line}\nIN: a OUT: b\n".encode())
+    with pytest.raises(DataError, match=r"tasks\.txt, line 2: .*expected 'IN: command OUT: actions'"):
+        list(Scan((path,)).lines())
+
+
+def test_a_long_line_is_shown_in_part(tmp_path):
+    with pytest.raises(DataError) as caught:
+        list(Scan((write(tmp_path / "a.txt", b"word " * 1000),)).lines())
+    assert len(str(caught.value)) < 300 + len(str(tmp_path))
+    with pytest.raises(ConfigError, match=r"Scan\.paths is empty"):
+        list(Scan().lines())
+
+
+def test_the_stamps_of_pairs_change_with_either_side_and_are_no_other_sources(tmp_path):
+    source, target = write(tmp_path / "a.en", b"one\n"), write(tmp_path / "a.de", b"eins\n")
+    pairs = PairFiles((source,), (target,))
+    before = pairs.stamp()
+    kinds = [
+        pairs,
+        PairFiles((target,), (source,)),
+        TextFiles((source,)),
+        Scan((source,)),
+        TextFiles((source, target)),
+    ]
+    assert len({kind.stamp() for kind in kinds}) == len(kinds)
+    write(tmp_path / "a.de", b"uno dos\n")
+    assert pairs.stamp() != before
+
+
+def test_two_features_of_a_dataset_are_pairs(tmp_path):
+    pytest.importorskip("array_record")
+    from odeembed.data.builders import write_parallel_text
+
+    write(tmp_path / "en", "one\nt\two\u2028more\n".encode())
+    write(tmp_path / "de", b"eins\n zwei\n")
+    folder = str(tmp_path / "tfds")
+    write_parallel_text(
+        "pairs_here", ("en", "de"), {"train": (tmp_path / "en", tmp_path / "de")}, tmp_path / "tfds"
+    )
+    pairs = TfdsPairs("pairs_here", source="en", target="de", data_dir=folder)
+    assert list(pairs.lines()) == ["one\teins", "t wo more\t zwei"]
+    swapped = TfdsPairs("pairs_here", source="de", target="en", data_dir=folder)
+    assert next(swapped.lines()) == "eins\tone"
+    text = TfdsText("pairs_here", feature="en", data_dir=folder)
+    assert len({source.stamp() for source in (pairs, swapped, text)}) == 3
+    with pytest.raises(DataError, match=r"no feature 'translation/en'.*it has: .*Set `source`"):
+        next(TfdsPairs("pairs_here", data_dir=folder).lines())
+    with pytest.raises(DataError, match="Set `target`"):
+        next(TfdsPairs("pairs_here", source="en", target="fr", data_dir=folder).lines())
+    with pytest.raises(DataError, match="no split 'dev'"):
+        next(TfdsPairs("pairs_here", "dev", "en", "de", folder).lines())
 
 
 def test_the_language_reference_is_part_of_the_documentation():

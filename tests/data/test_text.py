@@ -238,6 +238,213 @@ def test_pieces_carry_the_number_of_their_word(tmp_path):
         assert groups.max() < len(groups)
 
 
+def pair_corpus(folder: Path, lengths: list[tuple[int, int]], name: str = "pairs.txt") -> TextFiles:
+    """A file of pairs of so many words; the words of a pair are its own, s... in its source and t... in its target."""
+    texts = (
+        [" ".join(f"{side}{row}_{place}" for place in range(n)) for side, n in zip("st", pair, strict=True)]
+        for row, pair in enumerate(lengths)
+    )
+    (folder / name).write_text("".join("\t".join(pair) + "\n" for pair in texts))
+    return TextFiles((str(folder / name),))
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory) -> TextData:
+    folder = tmp_path_factory.mktemp("pairs")
+    drawn = np.random.default_rng(1).integers((2, 2), (8, 17), (400, 2))
+    train = pair_corpus(folder, list(map(tuple, drawn.tolist())))
+    valid = pair_corpus(folder, [(n % 6 + 2, n) for n in range(2, 17)] * 3, "valid.txt")
+    test = pair_corpus(folder, [(3, 4), (9, 4)], "test.txt")
+    return TextData(train, valid, test, unit="pair", buckets=(4, 8, 16), batch_tokens=128, held_out=0.0)
+
+
+@pytest.fixture(scope="module")
+def pairset(pairs) -> TextDataset:
+    return pairs.open(seed=3)
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_evaluation_shows_every_pair_once_in_the_training_shapes(pairset, split):
+    stream = list(pairset.token_stream(split))
+    words, seen = pairset.vocabulary.tokens, Counter()
+    for batch in pairset.evaluation(split):
+        rows, length = batch.target.values.shape
+        assert (rows, length) in pairset.shapes
+        assert batch.values.shape == (
+            rows,
+            min(length, 16),
+        )  # the longest source has 9 words, in the test split
+        assert batch.index.tolist() == batch.target.index.tolist()
+        assert not batch.mask[batch.index == -1].any() and not batch.target.mask[batch.index == -1].any()
+        sources, targets = rows_of(batch), rows_of(batch.target)
+        for index in sources:
+            assert [words[id] for id in sources[index]] == stream[2 * index]
+            assert [words[id] for id in targets[index]] == stream[2 * index + 1]
+            seen[index] += 1
+    assert seen == Counter(range(len(stream) // 2))
+
+
+def test_a_training_batch_of_pairs_keeps_halves_together_and_every_type(pairset):
+    words = pairset.vocabulary.tokens
+    for step in range(6):
+        batch = pairset.batch(step)
+        for half in (batch, batch.target):
+            assert (half.values.dtype, half.times.dtype, half.mask.dtype, half.index.dtype) == (
+                np.int32,
+                np.float32,
+                np.bool_,
+                np.int32,
+            )
+            assert half.groups is None
+            np.testing.assert_array_equal(half.times[0], np.arange(half.values.shape[1], dtype=np.float32))
+        assert batch.target.target is None
+        targets = rows_of(batch.target)
+        for index, source in rows_of(batch).items():
+            assert {words[id].split("_")[0] for id in source} == {f"s{index}"}
+            assert {words[id].split("_")[0] for id in targets[index]} == {f"t{index}"}
+
+
+def same_pairs(a: Batch, b: Batch) -> bool:
+    return same(a._replace(target=None), b._replace(target=None)) and same(a.target, b.target)
+
+
+def test_batches_of_pairs_are_pure_and_hosts_partition_them(pairs, pairset):
+    fresh, hosts = pairs.open(seed=3), [pairs.open(seed=3, shard=k, shards=4) for k in range(4)]
+    for step in (0, 5, pairset.steps_per_epoch):
+        whole = pairset.batch(step)
+        assert same_pairs(fresh.batch(step), whole)
+        for k, host in enumerate(hosts):
+            part = host.batch(step)
+            np.testing.assert_array_equal(part.index, whole.index[k::4])
+            np.testing.assert_array_equal(part.values, whole.values[k::4])
+            np.testing.assert_array_equal(part.target.values, whole.target.values[k::4])
+    seen = Counter(i for step in range(pairset.steps_per_epoch) for i in pairset.batch(step).index.tolist())
+    assert set(seen.values()) == {1}
+    assert 0 <= 400 - len(seen) <= sum(rows - 1 for rows, _ in pairset.shapes)
+    assert same_pairs(next(hosts[2].evaluation("valid")), next(pairset.evaluation("valid")))
+
+
+def test_evaluation_of_pairs_stops_after_whole_pairs(pairs, pairset):
+    limited = replace(pairs, evaluation_tokens=6 + 8 + 10 + 7).open(seed=3)
+    assert limited.tokens["valid"] == (4 + 2) + (5 + 3) + (6 + 4)
+    assert [len(half) for half in limited.token_stream("valid")] == [4, 2, 5, 3, 6, 4]
+    assert limited.tokens["train"] == pairset.tokens["train"]
+    assert same_pairs(limited.batch(0), pairset.batch(0))  # a source cut off here still decides the width
+
+
+def test_inspect_counts_pairs_by_their_longer_half(pairset):
+    facts, stream = pairset.inspect(), list(map(len, pairset.token_stream("train")))
+    longer = [max(pair) for pair in zip(stream[::2], stream[1::2], strict=True)]
+    assert facts["tokens"]["train"] == sum(stream)
+    assert facts["lengths"] == {"<=4": sum(n <= 4 for n in longer), "<=8": sum(4 < n <= 8 for n in longer),
+                                "<=16": sum(n > 8 for n in longer)}  # fmt: skip
+    widths = [(shape["source_length"], shape["length"]) for shape in facts["shapes"]]
+    assert widths == [(4, 4), (8, 8), (16, 16)]
+    short = [a + b for a, b in zip(stream[::2], stream[1::2], strict=True) if max(a, b) <= 4]
+    assert facts["shapes"][0]["padding"] == pytest.approx(1 - np.mean(short) / 8)
+
+
+def test_pieces_of_both_halves_carry_the_number_of_their_word(tmp_path):
+    (tmp_path / "a.txt").write_text("the unbelievable dogs\tdie Hunde\nthe cats\tdie Katzen\n" * 40)
+    source = TextFiles((str(tmp_path / "a.txt"),))
+    vocabulary = SentencePiece(size=290, kind="bpe")
+    data = TextData(
+        source, source, source, vocabulary=vocabulary, unit="pair", buckets=(40,), batch_tokens=320
+    )
+    dataset = data.open(0)
+    batch = next(dataset.evaluation("train"))
+    for half, text in (
+        (batch, ["the unbelievable dogs", "the cats"]),
+        (batch.target, ["die Hunde", "die Katzen"]),
+    ):
+        for row in range(2):
+            mask, groups = half.mask[row], half.groups[row]
+            assert dataset.vocabulary.decode(half.values[row][mask]) == text[row]
+            assert sorted(set(groups[mask].tolist())) == list(range(len(text[row].split())))
+            assert set(groups[mask]).isdisjoint(groups[~mask]) and groups.max() < len(groups)
+
+
+@pytest.mark.parametrize("longer", ["cut", "leave"])
+def test_longer_examples_are_cut_or_left_out(tmp_path, longer):
+    source = corpus(tmp_path, [4] * 60 + [11, 20])
+    data = TextData(source, source, source, buckets=(4, 8), batch_tokens=64, longer=longer)
+    dataset = data.open(0)
+    lengths = [len(tokens) for tokens in dataset.token_stream("train")]
+    assert lengths == [4] * 60 + ([8, 3, 8, 8, 4] if longer == "cut" else [])
+
+
+def test_pairs_too_few_for_a_batch_are_counted_as_pairs(tmp_path):
+    source = pair_corpus(tmp_path, [(3, 10)] * 20)
+    data = TextData(train=source, held_out=0.0, unit="pair", buckets=(16,), batch_tokens=1024)
+    with pytest.raises(
+        DataError, match=r"corpus shorter than one batch: 260 tokens in 20 pairs; .*64 rows.*to 256"
+    ):
+        data.open(0)
+    dataset = replace(data, batch_tokens=256).open(0)  # the remedy works
+    assert dataset.steps_per_epoch == 1
+    with pytest.raises(DataError, match=r"in 5 pairs.*Give more pairs"):
+        replace(data, train=pair_corpus(tmp_path, [(3, 10)] * 5, "tiny.txt")).open(0)
+    with pytest.raises(DataError, match="'valid' has no examples"):
+        next(dataset.evaluation("valid"))
+
+
+def test_a_pair_longer_than_all_trained_on_is_still_evaluated(tmp_path):
+    train = pair_corpus(tmp_path, [(3, 4)] * 64)
+    valid = pair_corpus(tmp_path, [(3, 4), (2, 20), (9, 3)], "valid.txt")
+    data = TextData(train, valid, valid, unit="pair", buckets=(4, 8, 32), batch_tokens=256)
+    dataset = data.open(0)
+    assert dataset.shapes == ((64, 4),)
+    found = list(dataset.evaluation("valid"))
+    assert [(b.values.shape, b.target.values.shape) for b in found] == [
+        ((64, 4), (64, 4)),
+        ((8, 16), (8, 32)),
+    ]
+    assert sum(int(b.mask.sum() + b.target.mask.sum()) for b in found) == dataset.tokens["valid"] == 41
+
+
+def test_held_out_pairs_are_whole(tmp_path):
+    data = TextData(
+        pair_corpus(tmp_path, [(3, 5)] * 500), unit="pair", held_out=0.1, buckets=(8,), batch_tokens=64
+    )
+    dataset = data.open(0)
+    streams = {split: list(dataset.token_stream(split)) for split in ("train", "valid", "test")}
+    assert sum(map(len, streams.values())) == 1000
+    assert all(
+        len(a) == 3 and len(b) == 5 for s in streams.values() for a, b in zip(s[::2], s[1::2], strict=True)
+    )
+    assert 20 < len(streams["valid"]) // 2 < 80
+    assert dataset.counters["valid"]["unknown"] == dataset.tokens["valid"]  # of both halves
+
+
+def test_the_rate_of_unknown_words_counts_what_is_lost_of_pairs(tmp_path):
+    (tmp_path / "a.txt").write_text("a b\tc d\n" * 18 + "a rare\tc d c d c\n" + "a\tc d\n")
+    source = TextFiles((str(tmp_path / "a.txt"),))
+    data = TextData(
+        source, source, source, unit="pair", vocabulary=Words(min_count=2), buckets=(4,), batch_tokens=32
+    )
+    for longer in ("cut", "leave"):
+        facts = replace(data, longer=longer).open(0).inspect()
+        assert facts["unknown_rate"] == pytest.approx(1 / (4 * 18 + 7 + 3))
+
+
+def test_the_fingerprint_of_older_versions_is_unchanged_where_nothing_is_left_out(data, dataset):
+    assert list(dataset.fingerprint) == [
+        "corpus",
+        "vocabulary",
+        "unit",
+        "held_out",
+        "buckets",
+        "batch_tokens",
+        "min_length",
+        "evaluation_tokens",
+        "examples",
+        "seed",
+    ]
+    left = replace(data, longer="leave").open(seed=3)
+    assert left.fingerprint == {**dataset.fingerprint, "longer": "leave"}
+    assert same(left.batch(4), dataset.batch(4))  # nothing is longer here
+
+
 def test_the_fingerprint_names_text_vocabulary_arithmetic_and_seed(data, dataset, tmp_path):
     assert dataset.fingerprint == data.open(seed=3).fingerprint
     different = {
