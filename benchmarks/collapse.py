@@ -9,7 +9,7 @@ starts (8,320 parameters), RK4 with one step from token to token, tokens at lins
 at 1e-3, batches of 32 sentences of one length, dropout of 0.3 before and after (theirs inside the field as well). It
 repeats sentences of 5 to 14 words, here those of Yelp, words that occur five times or more. In its training code the
 outputs [time, batch, words] and the targets [batch, time] are both flattened as they are, so that nearly every output
-is compared with the token of another sentence at another place: "shuffled targets" below. Each row changes one thing more.
+is compared with the token of another sentence at another place. Each row changes one thing more than the one before.
 """
 
 import argparse
@@ -231,12 +231,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for rung in RUNGS:
         for seed in range(options.seeds):
             rows.append(measure(rung, seed, options.steps))
-            print(
-                ", ".join(
-                    f"{name} {rows[-1][name]}"
-                    for name in ("name", "seed", "loss", "exact", "tokens", "empty")
-                )
-            )
+            shown = {name: rows[-1][name] for name in ("name", "seed", "loss", "exact", "tokens", "empty")}
+            print(", ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
     facts = circumstances("jax", "jaxlib", "numpy", "optax")
     result = {"kind": "collapse", "sentences": HELD_OUT, "rows": rows, **facts}
     print(write_result(options.results / "collapse.json", result))

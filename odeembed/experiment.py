@@ -253,6 +253,18 @@ def fingerprint(experiment: Experiment) -> str:
     return hashlib.sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def identity(result: Mapping[str, Any]) -> str:
+    """Names the experiment of a recorded result: equal for those that differ by chance, whatever version wrote them.
+
+    It is the fingerprint of the experiment as this version reads it, settings that were not there yet being at their
+    defaults; where it cannot be read, the fingerprint recorded.
+    """
+    try:
+        return fingerprint(from_json(result["experiment"]))
+    except (ConfigError, KeyError, TypeError, AttributeError):
+        return result["fingerprint"]
+
+
 def differences(first: Any, second: Any) -> list[str]:
     """The settings in which two experiments differ, one line each: `steps: 100, not 200`."""
     one, two = _flat(first), _flat(second)

@@ -33,6 +33,7 @@ from odeembed.experiment import (
     differences,
     fingerprint,
     from_json,
+    identity,
     load_config,
     replace_nodes,
     to_json,
@@ -491,7 +492,7 @@ def _is_compared(name: str) -> bool:
 def _siblings(file: Path, recorded: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for other in sorted(file.parent.glob("*.json")):
         found = read_result(other)
-        if found["fingerprint"] == recorded["fingerprint"]:
+        if identity(found) == identity(recorded):
             yield found
 
 

@@ -44,8 +44,13 @@ def text(tmp_path_factory):
     draw = random.Random(0)
     words = [first + second for first in "bcdfghklmn" for second in ("an", "en", "in", "on", "un")]
     file = tmp_path_factory.mktemp("text") / "text.txt"
-    file.write_text("\n".join(" ".join(draw.choices(words, k=draw.randint(6, 40))) for _ in range(600)))
-    return TextFiles((str(file),))
+    lines = [" ".join(draw.choices(words, k=draw.randint(6, 40))) for _ in range(600)]
+    file.write_text("\n".join(lines))
+    pairs = file.with_name("pairs.txt")
+    pairs.write_text("\n".join(map("\t".join, zip(lines, reversed(lines), strict=True))))
+    return {
+        unit: TextFiles((str(pairs if unit == "pair" else file),)) for unit in ("line", "sentence", "pair")
+    }
 
 
 # The other configs have the models of these.
@@ -54,20 +59,21 @@ def text(tmp_path_factory):
     ("name", "size"),
     [(f"wikitext2_{body}", "full") for body in ("jump", "bigru", "latent", "depth", "transformer", "bert")]
     + [("wikipedia_jump", "small"), ("demo", "small")]
-    + [("ptb_jump", "full"), ("ptb_flow", "full")],
+    + [("ptb_jump", "full"), ("ptb_flow", "full"), ("repeat_jump", "full"), ("multi30k_jump", "full")],
 )
 def test_two_steps_of_the_published_form(name, size, text, tmp_path):
     loaded = tree.load_config(str(CONFIGS / f"{name}.py"), size)
     buckets = loaded.data.buckets[-1:]  # one shape to compile
     data = dataclasses.replace(
         loaded.data,
-        train=text,
+        train=text[loaded.data.unit],
         valid=None,
         test=None,
         held_out=0.05,
         buckets=buckets,
         batch_tokens=8 * buckets[0],
         evaluation_tokens=300,
+        **({"longer": "cut", "min_length": 1} if loaded.data.longer == "leave" else {}),
     )
     short = dataclasses.replace(loaded, data=data, steps=2, log_every=1, scores=())
     train(short, data.open(short.seed), tmp_path / "run", report=lambda record: None)
@@ -93,6 +99,10 @@ def parameters(name, size):
         ("ptb_jump", ("gru",)),
         ("ptb_flow", ("inputless_gru",)),
         ("grammar_jump", ("gru", "autoencoder")),
+        ("repeat_jump", ("gru",)),
+        ("repeat_flow", ("inputless_gru",)),
+        ("scan_jump", ("gru",)),
+        ("multi30k_jump", ("gru",)),
     ],
 )
 def test_twins_have_as_many_parameters(corpus, twins, size):

@@ -322,3 +322,13 @@ def test_adaptive_steps_without_a_gradient_under_a_mapped_axis_are_refused():
     for parallel in ("pmap", "shard_map"):
         with pytest.raises(ConfigError, match=r"--model\.body\.flow\.config\.adjoint replay"):
             Experiment(data=TextData(), optimizer=Optimizer(), parallel=parallel, **parts)
+
+
+def test_a_result_of_an_older_version_is_of_the_same_experiment():
+    plain = {"experiment": tree.to_json(REAL), "fingerprint": "recorded"}
+    older = json.loads(json.dumps(plain))
+    del older["experiment"]["data"]["longer"]
+    other = {"experiment": tree.to_json(dataclasses.replace(REAL, steps=11)), "fingerprint": "recorded"}
+    assert tree.identity(older) == tree.identity(plain) == tree.fingerprint(REAL) != tree.identity(other)
+    assert tree.identity({"fingerprint": "recorded"}) == "recorded"
+    assert tree.identity({"experiment": {"steps": 1}, "fingerprint": "recorded"}) == "recorded"
