@@ -419,9 +419,10 @@ def _opened(path: Path) -> io.BufferedIOBase:
 def _raw_lines(stream: io.BufferedIOBase) -> Iterator[bytes]:
     """Lines with their ends; one longer than _LONGEST_READ is cut after its last space."""
     rest = b""
-    while piece := stream.readline(_LONGEST_READ):
-        piece, rest = rest + piece, b""
-        if not piece.endswith(b"\n") and (cut := piece.rfind(b" ") + 1):
+    while found := stream.readline(_LONGEST_READ):
+        piece, rest = rest + found, b""
+        too_long = len(found) == _LONGEST_READ and not found.endswith(b"\n")
+        if too_long and (cut := piece.rfind(b" ") + 1):
             piece, rest = piece[:cut], piece[cut:]
         yield piece
     if rest:

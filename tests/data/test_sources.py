@@ -94,6 +94,14 @@ def test_a_line_longer_than_a_read_is_cut_at_spaces_and_loses_nothing(tmp_path, 
     assert " ".join(lines).split() == text.split()
 
 
+def test_a_last_line_without_an_end_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("one two\nthree four")
+    assert list(TextFiles((str(tmp_path / "a.txt"),)).lines()) == ["one two", "three four"]
+    monkeypatch.setattr(sources, "_LONGEST_READ", 8)
+    (tmp_path / "a.txt").write_text("one two three four")
+    assert list(TextFiles((str(tmp_path / "a.txt"),)).lines()) == ["one two ", "three ", "four"]
+
+
 def test_no_path_and_a_bad_pattern_are_config_errors(tmp_path):
     with pytest.raises(ConfigError, match="paths is empty"):
         list(TextFiles().lines())
