@@ -31,7 +31,7 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     alone share a row: the mean, with half the distance between the largest and the smallest after a ±. The runs of
     <corpus>_adaptive, which are shorter, stand in evaluations-<corpus> and in no other. Sentence VAEs have tables of
     their own: vae-, codes-, samples-, walks- (between sentences), prior-walks- and grammar-<corpus>, and vae-goals for
-    all. Of the solvers:
+    all; sequence to sequence has sequences- and bleu-<corpus>, and collapse. Of the solvers:
     solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads and
     precision. Of the gradient methods: adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances.
 
@@ -49,7 +49,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     found: dict[str, str] = {}
     for corpus in sorted({_corpus(rows[0]) for rows in [*runs.values(), *baselines.values()]}):
         ours = {name: rows for name, rows in runs.items() if _corpus(rows[0]) == corpus}
-        coders = {name: ours.pop(name) for name in list(ours) if _is_coder(ours[name][0])}
+        coders = {name: ours.pop(name) for name in list(ours) if _is_of(ours[name][0], "SentenceVAE")}
+        translators = {name: ours.pop(name) for name in list(ours) if _is_of(ours[name][0], "Seq2Seq")}
         adaptive = {name: ours.pop(name) for name in list(ours) if _is_adaptive(ours[name][0])}
         theirs = {name: rows for name, rows in baselines.items() if _corpus(rows[0]) == corpus}
         compared = [row for row in comparisons if _corpus(row) == corpus]
@@ -70,6 +71,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
             "walks": _walks(coders, "walks", _WALKS),
             "prior-walks": _walks(coders, "prior_walks", _WALKS),
             "grammar": _walks(coders, "grammar", _PARSED),
+            "sequences": _sequences(translators),
+            "bleu": _bleu(translators),
         }
         found |= {f"{name}-{corpus}": table for name, table in drawn.items() if table}
     if goals := _goals(runs):
@@ -80,6 +83,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
         found["solver-circumstances"] = _solver_circumstances(solvers)
     if measured["overheads"]:
         found["overheads"] = _overheads(measured["overheads"])
+    if measured["collapse"]:
+        found["collapse"] = _collapse(measured["collapse"])
     if measured["precision"]:
         found["precision"] = _precision(measured["precision"])
     for result in measured["adjoints"]:
@@ -299,8 +304,64 @@ def _goals(runs: Mapping[str, Sequence[Result]]) -> str:
     return _markdown("goal | measured | wanted | outcome | seeds", rows)
 
 
-def _is_coder(result: Result) -> bool:
-    return any(node.get("type", "").endswith(":SentenceVAE") for node in _nodes(result["experiment"]))
+def _is_of(result: Result, model: str) -> bool:
+    return any(node.get("type", "").endswith(f":{model}") for node in _nodes(result["experiment"]))
+
+
+def _sequences(runs: Mapping[str, Sequence[Result]]) -> str:
+    """What sequence-to-sequence models say of the test split, and how it was trained."""
+    header = (
+        "model | parameters (body) | steps | tokens | perplexity | sentences exact | tokens in place | wall time | seeds"
+    )
+    columns = (("perplexity", 2), ("translations/exact", 4), ("translations/tokens", 4))
+    rows = [
+        [
+            *_training(name, seeds[0]),
+            *(_mean([_value(row, key) for row in seeds], digits) for key, digits in columns),
+            _minutes(seeds),
+            len(seeds),
+        ]
+        for name, seeds in runs.items()
+    ]
+    return _markdown(header, rows)
+
+
+def _bleu(runs: Mapping[str, Sequence[Result]]) -> str:
+    """BLEU on the test split, with the signature of how it was counted."""
+    header = "model | BLEU | signature | seeds"
+    rows = [
+        [
+            _label(name),
+            _mean([_value(row, "translations/bleu") for row in seeds], 2),
+            ", ".join(
+                sorted({f"`{row['metrics']['translations/signature']}`".replace("|", r"\|") for row in seeds})
+            ),
+            len(seeds),
+        ]
+        for name, seeds in runs.items()
+        if _value(seeds[0], "translations/bleu") is not None
+    ]
+    return _markdown(header, rows)
+
+
+def _collapse(results: Iterable[Result]) -> str:
+    """What comes back of the sentences held out, in each set-up, over its seeds."""
+    cells: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for result in results:
+        for row in result["rows"]:
+            cells[row["name"]].append(row)
+    columns = (("loss", 2), ("tokens", 3), ("exact", 3), ("empty", 3), ("different", 0))
+    header = "changed | parameters | loss, nats a token | tokens in place | sentences exact | empty | different | seeds"
+    rows = [
+        [
+            name,
+            _short(found[0]["parameters"]),
+            *(_mean([row[key] for row in found], digits) for key, digits in columns),
+            len(found),
+        ]
+        for name, found in cells.items()
+    ]
+    return _markdown(header, rows)
 
 
 def _bounds(runs: Mapping[str, Sequence[Result]]) -> str:

@@ -16,6 +16,7 @@ from odeembed import experiment as tree
 from odeembed import runs
 from odeembed.batch import Batch
 from odeembed.data.sources import TextFiles
+from odeembed.data.vocabulary import Words
 from odeembed.train.state import init_state
 from odeembed.train.step import make_step
 
@@ -71,6 +72,7 @@ def test_two_steps_of_the_published_form(name, size, text):
         valid=None,
         test=None,
         held_out=0.05,
+        vocabulary=Words(),
         buckets=buckets,
         batch_tokens=8 * buckets[0],
         evaluation_tokens=300,

@@ -290,3 +290,31 @@ def test_sentence_vaes_have_tables_of_their_own(checkout):
     assert cells(found["grammar-wiki"])[2][3] == "0.950 ± 0.000"
     assert cells(found["samples-wiki"])[2][3] == "0.500"
     assert [row[0] for row in cells(found["interpolation-wiki"])[2:]] == ["gru, full", "jump, full"]
+
+
+def test_sequences_have_tables_of_their_own_and_bleu_its_signature(checkout):
+    model = {"model": {"type": "odeembed.models.seq2seq:Seq2Seq"}}
+    signature = "nrefs:1|tok:13a|version:2.6.0"
+    for seed, exact in enumerate((0.5, 0.7)):
+        metrics = {"perplexity": 2.0, "translations/exact": exact, "translations/tokens": 0.9}
+        metrics |= {"translations/bleu": 30.0, "translations/signature": signature}
+        make_run(checkout, "pairs_jump", seed, metrics=metrics, experiment=model)
+    found = tables(checkout)
+    header, _, row = cells(found["sequences-pairs"])
+    assert dict(zip(header, row, strict=True))["sentences exact"] == "0.6000 ± 0.1000"
+    (line,) = found["bleu-pairs"].splitlines()[2:]
+    assert line == f"| jump, full | 30.00 ± 0.00 | `{signature}` | 2 |".replace("1|", r"1\|").replace(
+        "a|", r"a\|"
+    )
+    assert "interpolation-pairs" not in found
+
+
+def test_what_made_sentences_collapse_has_a_row_a_set_up(checkout):
+    row = {"name": "as published", "parameters": 715_902, "loss": 5.0, "tokens": 0.0, "exact": 0.0}
+    row |= {"empty": 1.0, "different": 1}
+    rows = [row, row | {"empty": 0.8}, row | {"name": "targets in place"}]
+    result = {"kind": "collapse", "rows": rows}
+    (checkout / "benchmarks" / "results" / "collapse.json").write_text(json.dumps(result))
+    found = cells(tables(checkout)["collapse"])[2:]
+    assert [line[0] for line in found] == ["as published", "targets in place"]
+    assert found[0][5] == "0.900 ± 0.100" and found[1][-1] == "1"
