@@ -310,9 +310,7 @@ def _is_of(result: Result, model: str) -> bool:
 
 def _sequences(runs: Mapping[str, Sequence[Result]]) -> str:
     """What sequence-to-sequence models say of the test split, and how it was trained."""
-    header = (
-        "model | parameters (body) | steps | tokens | perplexity | sentences exact | tokens in place | wall time | seeds"
-    )
+    header = "model | parameters (body) | steps | tokens | perplexity | sentences exact | in place | wall time | seeds"
     columns = (("perplexity", 2), ("translations/exact", 4), ("translations/tokens", 4))
     rows = [
         [
