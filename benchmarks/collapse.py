@@ -157,9 +157,7 @@ def trained(rung: Rung, seed: int, steps: int) -> tuple[Any, Any, Sentences, flo
                 jax.random.bernoulli(key, 0.7, (*values.shape, width)) / 0.7
                 for key, width in zip(keys, (32, rung.hidden), strict=True)
             ]
-            logits = model.apply(params, values, scales)
-            outputs = jnp.swapaxes(logits, 0, 1) if rung.shuffled else logits
-            outputs = outputs.reshape(-1, size)
+            outputs = flattened(model.apply(params, values, scales), rung.shuffled)
             return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(outputs, values.reshape(-1)))
 
     optimizer = optax.adam(1e-3)
@@ -182,6 +180,12 @@ def trained(rung: Rung, seed: int, steps: int) -> tuple[Any, Any, Sentences, flo
         params, state, loss = step(params, state, next(batches), key)
         losses.append(loss)
     return model, params, sentences, float(np.mean(jax.device_get(losses[-100:])))
+
+
+def flattened(logits: Any, shuffled: bool) -> Any:
+    """Logits [b, n, v] as [b * n, v]: in the order of the flattened targets, or by time first, as was published."""
+    ordered = jnp.swapaxes(logits, 0, 1) if shuffled else logits
+    return ordered.reshape(-1, logits.shape[-1])
 
 
 def as_batch(values: Any) -> Batch:

@@ -31,7 +31,7 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     alone share a row: the mean, with half the distance between the largest and the smallest after a ±. The runs of
     <corpus>_adaptive, which are shorter, stand in evaluations-<corpus> and in no other. Sentence VAEs have tables of
     their own: vae-, codes-, samples-, walks- (between sentences), prior-walks- and grammar-<corpus>, and vae-goals for
-    all; sequence to sequence has sequences- and bleu-<corpus>, and collapse. Of the solvers:
+    all; sequence to sequence has sequences- and bleu-<corpus>, decoding and collapse. Of the solvers:
     solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads and
     precision. Of the gradient methods: adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances.
 
@@ -83,6 +83,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
         found["solver-circumstances"] = _solver_circumstances(solvers)
     if measured["overheads"]:
         found["overheads"] = _overheads(measured["overheads"])
+    if measured["decoding"]:
+        found["decoding"] = _decoding(measured["decoding"])
     if measured["collapse"]:
         found["collapse"] = _collapse(measured["collapse"])
     if measured["precision"]:
@@ -339,6 +341,21 @@ def _bleu(runs: Mapping[str, Sequence[Result]]) -> str:
         for name, seeds in runs.items()
         if _value(seeds[0], "translations/bleu") is not None
     ]
+    return _markdown(header, rows)
+
+
+def _decoding(results: Iterable[Result]) -> str:
+    """Seconds of decoding with an equation and without, and their ratio beside what it may be."""
+    header = "model | sentences | seconds | twin | its seconds | ratio | wanted | outcome"
+    rows = []
+    for result in results:
+        for row in result["rows"]:
+            ratio, wanted = row["over_twin"], row["at_most"]
+            outcome = "met" if ratio <= wanted else f"missed by {ratio / wanted - 1:.0%}"
+            times = f"{row['seconds']:.2f}", row["twin"], f"{row['twin_seconds']:.2f}"
+            rows.append(
+                [row["model"], result["sentences"], *times, f"{ratio:.2f}", f"at most {wanted:g}", outcome]
+            )
     return _markdown(header, rows)
 
 
