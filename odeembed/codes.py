@@ -33,7 +33,7 @@ class Coder:
     def __init__(self, model: Any, params: Any, vocabulary: Vocabulary, longest: int):
         if not isinstance(model, SentenceVAE) or model.latent is None:
             raise ConfigError(
-                "this model has no codes; expected a SentenceVAE with a latent. Name a run of one."
+                f"this {type(model).__name__} has no codes; expected a SentenceVAE with a latent. Name a run of one."
             )
         self.model: Any = model
         self.params, self.vocabulary, self.longest = params, vocabulary, longest

@@ -151,7 +151,9 @@ def _compiled_mixing(model):
         tokens = between.at[:, 1:-1].set(True)
         path = apply("along", heard, values, jnp.broadcast_to(ts, values.shape), tokens, ~between)
         line = lambda x: x[0] + shares[:, None] * (x[1] - x[0])  # noqa: E731
-        contexts = jax.tree.map(lambda x: x[(shares > 0.5).astype(int)], heard)._replace(code=line(heard.code))
+        contexts = jax.tree.map(lambda x: x[(shares > 0.5).astype(int)], heard)._replace(
+            code=line(heard.code)
+        )
         t0 = jnp.broadcast_to(ts[-1], shares.shape)
         whole = jnp.maximum(jnp.ceil(t0), 0)
         return contexts, apply("drift", line(path.states[:, -1]), contexts, t0, whole)

@@ -1,4 +1,4 @@
-"""What a decoder's states are between two tokens, measured: when words hand over, what is read there, how smooth it is."""
+"""What a decoder's states are between two tokens: when words hand over, what is read there, how smooth the path is."""
 
 import functools
 from collections.abc import Iterator
@@ -102,9 +102,9 @@ class BetweenTokens:
     def __call__(self, run: Any) -> dict[str, float]:
         """Returns, all as between/...:
 
-        accuracy-0.75, -0.5, -0.25 and +0: how often a token, or the end, is read so long before its own time; and
-        accuracy+0.25, after it and without ends, of decoders that are not given the tokens. Right after the jump at the
-        token before, accuracy-1.
+        accuracy-0.75, -0.5, -0.25 and +0: how often a token, or the end, is read so long before its own time; -1: right
+        after the jump at the token before; and of decoders that are not given the tokens +0.25: after it, ends left
+        out. What the finer steps alone change is in +0 beside the accuracy that the run's objective measures.
         handover/mean, /std: when between two different tokens that both win at their own times the second begins to
         win for good, 0 being the time of the first (its jump decides) and 1 that of the second; handover/direct: where
         no third word wins between them; handover/counted: the share of neighbours that are two such tokens. The end is
@@ -155,7 +155,9 @@ class BetweenTokens:
         }
 
 
-def handover(margins: Float[np.ndarray, "m f"], fractions: Float[np.ndarray, " f"]) -> Float[np.ndarray, " m"]:
+def handover(
+    margins: Float[np.ndarray, "m f"], fractions: Float[np.ndarray, " f"]
+) -> Float[np.ndarray, " m"]:
     """From which fraction of each way on its token wins until its end, in a line between two fractions; 0: throughout.
 
     Args:
@@ -174,7 +176,7 @@ def handover(margins: Float[np.ndarray, "m f"], fractions: Float[np.ndarray, " f
 def path_lengths(
     states: Float[np.ndarray, "b l f h"], real: Bool[np.ndarray, "b l"]
 ) -> Float[np.ndarray, "4"]:
-    """Sums over the ways from the first token on: flown, straight from jump to jump; jumped, straight token to token."""
+    """Sums over the ways from the first token on: flown, and straight so; jumped; straight from token to token."""
     length = lambda way: np.linalg.norm(way.astype(np.float64), axis=-1)  # noqa: E731
     between = real[:, 1:]
     flow = states[:, 1:]
@@ -189,7 +191,7 @@ def path_lengths(
 
 
 def bending(states: Float[np.ndarray, "b l f h"], real: Bool[np.ndarray, "b l"]) -> Float[np.ndarray, "3"]:
-    """Sums of squared second differences from the first token on, of the path and of straight lines; how many there are.
+    """Sums of squared second differences from the first token on, of the path and of straight lines; and their number.
 
     The state at a token's time is that before its jump.
     """
@@ -211,10 +213,10 @@ def bending(states: Float[np.ndarray, "b l f h"], real: Bool[np.ndarray, "b l"])
 class Probes:
     """How well the tokens on either side can be read from a state between them by a linear map.
 
-    At fractions of the way between two tokens of a true target, a linear map is fitted on the valid split by ridge least
-    squares onto one column for each of the most frequent words, 1 for the word and 0 for others; its largest output is
-    its answer. Measured on the test split. Both fits and measurements leave out states whose token is a rarer word, and
-    all that is before the first token or after the last.
+    At fractions of the way between two tokens of a true target, a linear map is fitted on the valid split by ridge
+    least squares onto one column for each of the most frequent words, 1 for that word and 0 for others; its largest
+    output is its answer. Measured on the test split. Fit and measurement leave out states whose token is a rarer word,
+    and all that is before the first token or after the last.
 
     Attributes:
       sentences: how many of either split, the first of its text.
@@ -226,7 +228,7 @@ class Probes:
       ConfigError: a fraction outside [0, 1], or another setting that is not above 0.
 
     References:
-      Alain and Bengio 2016, Understanding intermediate layers using linear classifier probes, section 3, for probes.
+      Alain and Bengio 2016, Understanding intermediate layers using linear classifier probes, section 3.
     """
 
     sentences: int = 1000
@@ -245,8 +247,9 @@ class Probes:
     def __call__(self, run: Any) -> dict[str, float]:
         """Returns probes/current/<fraction> and probes/next/<fraction>, shares of the tokens that are told right.
 
-        Beside them probes/<which>/frequent, what the most frequent word of the fit would get, and probes/covered, the
-        share of the test split's tokens that are among the words.
+        Beside them probes/<which>/frequent, what the most frequent word of the fit would get; probes/<which>/shuffled,
+        what the same fits get when tokens are dealt to the states at random, a mean over the fractions; and
+        probes/covered, the share of the test split's tokens that are among the words.
 
         Args:
           run: of a `Seq2Seq`.
@@ -254,14 +257,18 @@ class Probes:
         fit, test = (self._pairs(run, split) for split in ("valid", "test"))
         counts = np.bincount(np.concatenate([fit[1]["current"], fit[1]["next"]]))
         known = np.argsort(-counts, kind="stable")[: min(self.words, np.count_nonzero(counts))]
-        found = {}
+        rng, found = np.random.default_rng(run.experiment.seed), {}
         for which in ("current", "next"):
+            control = []
             labels, wanted = fit[1][which], test[1][which]
             here, there = np.isin(labels, known), np.isin(wanted, known)
             for number, fraction in enumerate(self.fractions):
                 states = fit[0][here, number], test[0][there, number]
                 told = probe(states[0], labels[here], states[1], self.ridge)
                 found[f"probes/{which}/{fraction:g}"] = _mean(told == wanted[there])
+                told = probe(states[0], rng.permutation(labels[here]), states[1], self.ridge)
+                control.append(told == wanted[there])
+            found[f"probes/{which}/shuffled"] = _mean(np.concatenate(control))
             frequent = np.bincount(labels[here]).argmax()
             found[f"probes/{which}/frequent"] = _mean(wanted[there] == frequent)
         found["probes/covered"] = _mean(np.isin(np.concatenate([*test[1].values()]), known))

@@ -1,4 +1,4 @@
-"""The path of a decoder while it says a sentence: what it would say at any time, how fast it moves, what it looks at."""
+"""The path of a decoder while it says a sentence: what it would say when, how fast it moves, what it looks at."""
 
 import functools
 import math
@@ -226,8 +226,13 @@ def handovers(
 
 
 def speeds(states: Float[np.ndarray, "*b f h"], points: int) -> Float[np.ndarray, "*b f"]:
-    """|dh/dt| a token on ways of `points` equal parts a token: central differences, one-sided ones at the ends."""
-    return np.linalg.norm(np.gradient(states.astype(np.float64), 1 / points, axis=-2), axis=-1)
+    """|dh/dt| on ways of `points` equal parts a token: central differences, one-sided ones at the ends.
+
+    Both are of second order in 1 / points, but for points = 1, where there is one difference a way.
+    """
+    order = 2 if points > 1 else 1
+    slope = np.gradient(states.astype(np.float64), 1 / points, axis=-2, edge_order=order)
+    return np.linalg.norm(slope, axis=-1)
 
 
 def main_plane(states: Float[np.ndarray, "n h"]) -> tuple[Float[np.ndarray, "n 2"], tuple[float, float]]:

@@ -364,7 +364,7 @@ class Speaker(WordModel):
     def drift(
         self, h: Float[Array, "b h"], context: Any, t0: Float[Array, " b"], t1: Float[Array, " b"]
     ) -> Float[Array, "b h"]:
-        """The state at t1, before its token, from any at t0 <= t1 with no token between: it flows, and does not jump."""
+        """The state at t1, before its token, from that at t0 without a token between: it flows and does not jump."""
         return self.decoder.drift(h, self.code_in(context), self._blank(h.shape[0]), t0, t1)
 
     def next_logits(self, h: Float[Array, "b *n h"], context: Any = None) -> Float[Array, "b *n v"]:
