@@ -4,6 +4,7 @@ import argparse
 import difflib
 import errno
 import itertools
+import json
 import os
 import re
 import sys
@@ -159,10 +160,32 @@ def _parser() -> argparse.ArgumentParser:
         "--way",
         default="straight",
         metavar="WAY",
-        help="straight, spherical, flow or hidden (default: straight)",
+        help="straight, spherical, flow or hidden (default: straight); with --at always straight",
+    )
+    one.add_argument(
+        "--at",
+        type=float,
+        metavar="T",
+        help="of a sequence-to-sequence run: mix the decoder's states at this time, in tokens, and decode on",
     )
     one.add_argument("--plot", type=Path, metavar="FILE.png", help="also draw the walk into this file")
     _decoding(one)
+
+    one = verb("translate", _translate, "sentences of standard input to what a sequence-to-sequence run says")
+    _run(one, which=True)
+    _decoding(one)
+
+    one = verb(
+        "trajectory",
+        _trajectory,
+        "the path of a decoder's state while it says a sentence, between the tokens too",
+    )
+    _run(one, which=True)
+    one.add_argument("sentence", metavar="SENTENCE")
+    one.add_argument("--points", type=_positive, default=20, metavar="N", help="times a token (default: 20)")
+    one.add_argument("--plot", type=Path, metavar="FILE.png", help="also draw the path into this file")
+    one.add_argument("--json", type=Path, metavar="FILE.json", help="also write all numbers into this file")
+    _solver(one)
 
     one = verb("sample", _sample, "sentences decoded from codes that are drawn from the prior")
     _run(one, which=True)
@@ -264,6 +287,9 @@ def _decoding(parser: argparse.ArgumentParser) -> None:
         "--beam", type=_positive, default=1, metavar="N", help="hypotheses kept (default: 1, greedy)"
     )
     parser.add_argument(
+        "--alpha", type=float, default=0.0, metavar="A", help="divide by length^A among them (default: 0)"
+    )
+    parser.add_argument(
         "--temperature", type=float, metavar="T", help="draw the words; below 1 the likelier ones"
     )
     parser.add_argument(
@@ -276,7 +302,8 @@ def _how(arguments: argparse.Namespace, sample: bool = False) -> Any:
 
     drawn = {name: getattr(arguments, name) for name in ("temperature", "top_p")}
     drawn = {name: value for name, value in drawn.items() if value is not None}
-    return Decoding(arguments.beam, sample=bool(drawn) or (sample and arguments.beam == 1), **drawn)
+    draws = bool(drawn) or (sample and arguments.beam == 1)
+    return Decoding(arguments.beam, arguments.alpha, sample=draws, **drawn)
 
 
 def _open(arguments: argparse.Namespace) -> Any:
@@ -411,18 +438,58 @@ def _print_unknown(unknown: int) -> None:
 
 
 def _interpolate(arguments: argparse.Namespace) -> int:
-    coder = _open(arguments).coder
-    walk, read = coder.interpolate(
-        arguments.first, arguments.last, arguments.points, arguments.way, _how(arguments)
-    )
+    run = _open(arguments)
+    if arguments.at is None:
+        walk, read = run.coder.interpolate(
+            arguments.first, arguments.last, arguments.points, arguments.way, _how(arguments)
+        )
+    else:
+        if arguments.way != "straight":
+            raise ConfigError(
+                f"--at mixes states in a straight line; got --way {arguments.way}. Leave one of them out."
+            )
+        shares = [number / max(arguments.points - 1, 1) for number in range(arguments.points)]
+        read = run.translator.read([arguments.first, arguments.last])
+        walk = run.translator.mix(*read.ids, arguments.at, shares, _how(arguments))
     _print_reading(read)
-    texts = [coder.vocabulary.decode(ids) for ids in walk.sentences]
+    texts = [run.vocabulary.decode(ids) for ids in walk.sentences]
     for share, text, before in zip(walk.shares, texts, [None, *texts], strict=False):
         print(f"{share:4.2f}  {text if text != before else '='}")
     if arguments.plot is not None:
         from odeembed.plots.walk import save_walk
 
         print(f"The picture is in {save_walk(walk.shares, texts, arguments.plot)}")
+    return 0
+
+
+def _translate(arguments: argparse.Namespace) -> int:
+    translator, how = _open(arguments).translator, _how(arguments)
+    for ids in _read_some(translator):
+        for said in translator.translate(ids, how):
+            print(translator.vocabulary.decode(said), flush=True)
+    return 0
+
+
+def _trajectory(arguments: argparse.Namespace) -> int:
+    from odeembed.evaluate.trajectory import trajectory
+
+    translator = _open_with_solver(arguments).translator
+    read = translator.read([arguments.sentence])
+    _print_reading(read)
+    path = trajectory(translator, read.ids[0], points=arguments.points)
+    rows = [
+        (said.word, *(f"{value:.2f}" if value == value else "-" for value in said[2:6]), said.source or "-")
+        for said in path.said
+    ]
+    _print_table([("word", "wins from", "to", "probability", "speed", "looks at"), *rows])
+    print(f"{path.agrees:.0%} of the words are read from these finer steps as they were said")
+    if arguments.plot is not None:
+        from odeembed.plots.trajectory import save_trajectory
+
+        print(f"The picture is in {save_trajectory(path, arguments.plot)}")
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(path.to_json(), allow_nan=False) + "\n", encoding="utf-8")
+        print(f"The numbers are in {arguments.json}")
     return 0
 
 
@@ -449,11 +516,17 @@ def _encode(arguments: argparse.Namespace) -> int:
 
 def _codes(coder: Any) -> Iterator[Any]:
     """The codes of standard input's sentences, some hundreds at a time."""
+    for ids in _read_some(coder):
+        yield coder.encode(ids)[0]
+
+
+def _read_some(reader: Any) -> Iterator[list[list[int]]]:
+    """The token ids of standard input's sentences, some hundreds at a time."""
     lines = _lines()
     while chunk := list(itertools.islice(lines, 256)):
-        read = coder.read(chunk)
+        read = reader.read(chunk)
         _print_reading(read)
-        yield coder.encode(read.ids)[0]
+        yield read.ids
 
 
 def _print_reading(read: Any) -> None:
@@ -598,6 +671,14 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flat(item, f"{name}.{key}" if name else str(key))
     else:
         yield name, value
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as they need to be, the first to the left, all others but the last to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *middle, last in rows:
+        numbers = (f"{text:>{width}}" for text, width in zip(middle, widths[1:-1], strict=True))
+        print("  ".join([f"{first:<{widths[0]}}", *numbers, last]))
 
 
 def _print_numbers(numbers: Mapping[str, Any]) -> None:

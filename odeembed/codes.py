@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -12,21 +12,10 @@ from odeembed.data.padding import batches
 from odeembed.data.vocabulary import Vocabulary
 from odeembed.decode import GREEDY, Decoding
 from odeembed.errors import ConfigError
-from odeembed.speak import Read, read, say
+from odeembed.models.sentence_vae import SentenceVAE
+from odeembed.speak import Read, Walk, read, say
 
 Way = Literal["straight", "spherical", "flow", "hidden"]
-
-
-class Walk(NamedTuple):
-    """Sentences on the way between two codes.
-
-    Attributes:
-      shares: how far on the way each is, from 0 to 1.
-      sentences: token ids of each.
-    """
-
-    shares: list[float]
-    sentences: list[list[int]]
 
 
 class Coder:
@@ -42,11 +31,12 @@ class Coder:
     """
 
     def __init__(self, model: Any, params: Any, vocabulary: Vocabulary, longest: int):
-        if getattr(model, "latent", None) is None:
+        if not isinstance(model, SentenceVAE) or model.latent is None:
             raise ConfigError(
-                "this model has no codes; expected a SentenceVAE with a latent. Name a run of one."
+                f"this {type(model).__name__} has no codes; expected a SentenceVAE with a latent. Name a run of one."
             )
-        self.model, self.params, self.vocabulary, self.longest = model, params, vocabulary, longest
+        self.model: Any = model
+        self.params, self.vocabulary, self.longest = params, vocabulary, longest
 
     def read(self, lines: Iterable[str]) -> Read:
         """Token ids of lines of text.

@@ -29,6 +29,18 @@ class Read(NamedTuple):
     cut: list[int]
 
 
+class Walk(NamedTuple):
+    """Sentences on the way from one to another.
+
+    Attributes:
+      shares: how far on the way each is, from 0 to 1.
+      sentences: token ids of each.
+    """
+
+    shares: list[float]
+    sentences: list[list[int]]
+
+
 def read(lines: Iterable[str], vocabulary: Vocabulary, longest: int) -> Read:
     """Token ids of lines of text, at most `longest` of each.
 
@@ -60,6 +72,7 @@ def say(
     banned: tuple[int, ...] = (),
     seed: int = 0,
     starts: Any = None,
+    first: int = 0,
 ) -> list[list[int]]:
     """What a `Speaker` says of each context, token ids of at most `longest` tokens.
 
@@ -68,15 +81,17 @@ def say(
       banned: tokens that are never said.
       seed: of the draws.
       starts: float [n, h], the states to begin with; None: those of the contexts.
+      first: number of the token that is said first, which is its time too.
     """
     run, start = _compiled(model, how, longest, banned), _compiled_start(model)
     count = len(jax.tree.leaves(contexts)[0])
     sentences = []
-    for first in range(0, count, _ROWS):
-        part = jax.tree.map(lambda x, at=first: _filled(x[at : at + _ROWS]), contexts)
-        begin = start(params, part) if starts is None else _filled(starts[first : first + _ROWS])
-        out = jax.device_get(run(params, part, begin, jax.random.fold_in(jax.random.key(seed), first)))
-        for row in range(min(_ROWS, count - first)):
+    for at in range(0, count, _ROWS):
+        part = jax.tree.map(lambda x, at=at: _filled(x[at : at + _ROWS]), contexts)
+        begin = start(params, part) if starts is None else _filled(starts[at : at + _ROWS])
+        key = jax.random.fold_in(jax.random.key(seed), at)
+        out = jax.device_get(run(params, part, begin, key, float(first)))
+        for row in range(min(_ROWS, count - at)):
             sentences.append(out.tokens[row, : out.lengths[row]].tolist())
     return sentences
 
@@ -94,11 +109,11 @@ def _compiled_start(model):
 @functools.lru_cache(maxsize=8)
 def _compiled(model, how, longest, banned):
     @jax.jit
-    def run(params, context, start, key):
+    def run(params, context, start, key, first):
         variables = {"params": params}
 
         def advance(state, context, tokens, i):
-            times = jnp.full(tokens.shape, i, jnp.float32)
+            times = jnp.full(tokens.shape, first + i, jnp.float32)
             return model.apply(variables, state, context, tokens, times, method="advance")
 
         return decode(

@@ -71,7 +71,8 @@ def spoken(argv, capsys) -> tuple[int, str, str]:
 def test_help_names_every_verb(capsys):
     status, out, _ = spoken(["--help"], capsys)
     assert status == 0
-    verbs = "train resume evaluate diagnose neighbors infill embed export plot data publish reproduce tables bench"
+    verbs = "train resume evaluate diagnose neighbors infill embed export plot data publish reproduce tables bench "
+    verbs += "interpolate sample reconstruct encode translate trajectory"
     assert all(re.search(rf"^    {verb}\b", out, re.M) for verb in [*verbs.split(), "doctor", "demo"])
 
 
@@ -392,6 +393,86 @@ def test_what_a_sentence_vae_cannot_do_is_named(vae, capsys, monkeypatch):
         assert cli.main(line) == 2
         found = capsys.readouterr().err
         assert text in found and found.count("\n") == 1
+
+
+SEQ2SEQ = """
+from dataclasses import replace
+from grammar import experiments
+from odeembed.models.decoders import JumpDecoder
+from odeembed.models.encoders import JumpFlow
+from odeembed.models.seq2seq import Seq2Seq
+from odeembed.objectives.sequence import SequenceNLL
+
+decoder = JumpDecoder(JumpFlow(hidden=16, field=None, directions=("forward",)))
+experiments = {
+    "small": replace(
+        experiments["small"],
+        model=Seq2Seq(embed_dim=8, encoder=JumpFlow(8, None), decoder=decoder, latent=8, heads=1),
+        objective=SequenceNLL(),
+        steps=100,
+    )
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def seq2seq(folder):
+    """A run of a sequence-to-sequence model in that folder, which has learned to say sentences of a few words."""
+    (folder / "seq2seq.py").write_text(SEQ2SEQ)
+    assert cli.main(["train", "seq2seq", "--run", "seq2seq"]) == 0
+    return "seq2seq"
+
+
+def test_translate_and_interpolate_at_a_time(seq2seq, capsys, monkeypatch, tmp_path):
+    lines = b"a cat sees the tree\nthe dog likes the house\na zebra\n"
+    for how in ([], ["--beam", "2", "--alpha", "0.6"]):
+        monkeypatch.setattr(sys, "stdin", open_bytes(tmp_path, lines))
+        status, out, err = spoken(["translate", seq2seq, *how], capsys)
+        assert status == 0 and len(out.splitlines()) == 3 and "1 words" in err
+        assert len(out.split()) > 5
+    argv = ["interpolate", seq2seq, "a cat sees the tree", "the dog likes the house", "--at", "1.5"]
+    status, out, _ = spoken([*argv, "--points", "3"], capsys)
+    assert status == 0 and [line.split()[0] for line in out.splitlines()] == ["0.00", "0.50", "1.00"]
+
+
+def test_trajectory_prints_a_line_a_token_and_writes_what_is_asked_for(
+    seq2seq, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(sys, "stdin", open_bytes(tmp_path, b"a cat sees the tree\n"))
+    said = spoken(["translate", seq2seq], capsys)[1].split()
+    files = tmp_path / "path.png", tmp_path / "path.json"
+    argv = ["trajectory", seq2seq, "a cat sees the tree", "--points", "4"]
+    status, out, _ = spoken([*argv, "--plot", str(files[0]), "--json", str(files[1])], capsys)
+    table = [re.split(" {2,}", line) for line in out.splitlines()]
+    assert status == 0 and table[0] == ["word", "wins from", "to", "probability", "speed", "looks at"]
+    assert [row[0] for row in table[1 : len(said) + 2]] == [*said, "(end)"]
+    assert all(
+        len(row) == 6 and row[5] in {"a", "cat", "sees", "the", "tree"} for row in table[1 : len(said) + 2]
+    )
+    assert re.match(r"\d+% of the words", out.splitlines()[len(said) + 2])
+    assert files[0].read_bytes().startswith(b"\x89PNG")
+    numbers = json.loads(files[1].read_text())
+    assert [token["word"] for token in numbers["said"]] == [*said, "(end)"]
+    assert len(numbers["times"]) == 5 * (len(said) + 1)
+
+
+def test_what_a_sequence_to_sequence_run_cannot_do_is_named(seq2seq, vae, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "stdin", open_bytes(tmp_path, b"a cat\n\n"))
+    for line, text in (
+        (["translate", seq2seq], "got an empty one"),
+        (["translate", "run"], "does not translate: MaskedInterpolator"),
+        (["trajectory", "run", "a cat"], "does not translate: MaskedInterpolator"),
+        (["trajectory", vae, "a cat"], "does not translate: SentenceVAE"),
+        (["trajectory", seq2seq, "quux"], "no word of 'quux'"),
+        (["trajectory", seq2seq, "a cat", "--points", "0"], "at least 1; got 0"),
+        (["trajectory", seq2seq, "a cat", "--points", "2", "--plot", "a.bmp"], ".svg; got 'a.bmp'"),
+        (["interpolate", seq2seq, "a cat", "a dog"], "this Seq2Seq has no codes"),
+        (["interpolate", vae, "a cat", "a dog", "--at", "1"], "does not translate: SentenceVAE"),
+        (["interpolate", seq2seq, "a cat", "a dog", "--at", "99"], "at a time from -1 to"),
+        (["interpolate", seq2seq, "a cat", "a dog", "--at", "0", "--way", "hidden"], "--at mixes"),
+    ):
+        status, _, err = spoken(line, capsys)
+        assert status == 2 and text in err and err.count("\n") == 1
 
 
 def test_a_collapsed_code_is_a_warning_that_names_the_remedies(folder, capsys):

@@ -14,6 +14,7 @@ from odeembed.models.decoders import JumpDecoder
 from odeembed.models.encoders import JumpFlow
 from odeembed.models.flow import ContinuousFlow
 from odeembed.models.sentence_vae import SentenceVAE
+from odeembed.models.seq2seq import Seq2Seq
 from odeembed.objectives.sentence_vae import SentenceELBO
 from odeembed.train.optimizer import Optimizer
 from odeembed.train.state import init_state
@@ -115,5 +116,6 @@ def test_ways_and_models_that_are_not_there_are_named(coder):
         coder.interpolate(LINES[0], LINES[1], 3, "crooked")
     with pytest.raises(ConfigError, match="flow as prior"):
         coder.interpolate(LINES[0], LINES[1], 3, "flow")
-    with pytest.raises(ConfigError, match="no codes"):
-        Coder(MODEL.clone(latent=None), {}, VOCABULARY, 6)
+    for model, name in ((MODEL.clone(latent=None), "SentenceVAE"), (Seq2Seq(), "Seq2Seq")):
+        with pytest.raises(ConfigError, match=f"this {name} has no codes"):
+            Coder(model, {}, VOCABULARY, 6)

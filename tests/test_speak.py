@@ -49,12 +49,27 @@ class Counter(Speaker):
 MODEL = Counter(vocab_size=10, decoder=JumpDecoder(JumpFlow(4, None, directions=("forward",))))
 
 
+class Timekeeper(Counter):
+    """Says the time of each token, and 2 more."""
+
+    def advance(self, h, context, tokens, t):
+        """The next one's."""
+        return 0 * h + t[:, None] + 3
+
+
 @pytest.mark.parametrize("how", [Decoding(), Decoding(beam=2)], ids=["greedy", "beam"])
 def test_more_contexts_than_rows_and_sentences_that_never_end(how):
     numbers = np.arange(70)[:, None] % 8 + 2
     wanted = [list(range(number, min(number + 5, 10))) for number in numbers[:, 0]]
     assert say(MODEL, {}, numbers, 5, how) == wanted
     assert say(MODEL, {}, numbers[:1], 5, how, starts=np.array([[8.0]])) == [[8, 9]]
+
+
+def test_decoding_may_begin_at_a_later_token():
+    model = Timekeeper(vocab_size=10, decoder=MODEL.decoder)
+    numbers = np.full((33, 1), 9)
+    assert say(model, {}, numbers, 4) == [[9, 3, 4, 5]] * 33
+    assert say(model, {}, numbers, 4, first=3) == [[9, 6, 7, 8]] * 33
 
 
 def test_draws_are_those_of_the_seed():

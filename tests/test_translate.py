@@ -1,4 +1,4 @@
-"""A model that has learned a few pairs by heart says them, alone or among others, greedily or by beam."""
+"""A model that has learned a few pairs by heart says them, alone or among others, greedily, by beam, or mixed."""
 
 import jax
 import jax.numpy as jnp
@@ -52,6 +52,33 @@ def test_a_sentence_among_longer_ones_and_in_a_second_batch_is_said_as_alone(tra
     said = translator.translate(many)
     assert said[0] == translator.translate([ids[0]])[0]
     assert [WORDS.decode(one) for one in said[2:]] == TARGETS * 20
+
+
+@pytest.mark.parametrize("at", [-1.0, 0.0, 0.5, 2.0])
+def test_a_mixture_of_all_of_one_sentence_is_that_one(translator, at):
+    ids = translator.read(SOURCES[:2]).ids
+    walk = translator.mix(*ids, at, [0.0, 0.4, 0.6, 1.0])
+    said = [WORDS.decode(one) for one in walk.sentences]
+    assert [said[0], said[-1]] == TARGETS[:2] and walk.shares == pytest.approx([0, 0.4, 0.6, 1])
+    for one, target in zip(said, [TARGETS[0]] * 2 + [TARGETS[1]] * 2, strict=True):
+        before = max(0, int(-(-at // 1)))  # what was said before is the nearer sentence's
+        assert one.split()[:before] == target.split()[:before] and len(one.split()) <= 6
+
+
+def test_half_of_two_equal_sentences_is_both(translator):
+    ids = translator.read(SOURCES).ids
+    for how in (Decoding(), Decoding(beam=2)):
+        walk = translator.mix(ids[1], ids[1], 1.25, [0.5, 0.7], how)
+        assert [WORDS.decode(one) for one in walk.sentences] == [TARGETS[1]] * 2
+
+
+def test_times_and_shares_that_are_not_there_are_named(translator):
+    ids = translator.read(SOURCES).ids
+    for at in (-1.5, 1.01):
+        with pytest.raises(ConfigError, match=rf"from -1 to 1, the end of 'quatre'; got {at}"):
+            translator.mix(ids[0], ids[2], at, [0.5])
+    with pytest.raises(ConfigError, match=r"between 0 and 1; got 0, 1\.2"):
+        translator.mix(ids[0], ids[2], 0.0, [0.0, 1.2])
 
 
 def test_another_model_does_not_translate():

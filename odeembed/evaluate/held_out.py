@@ -1,10 +1,12 @@
 """The sentences of a held-out split, and how far others agree with them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from odeembed.batch import Batch
+from odeembed.data.padding import batches, padded, padded_length
 from odeembed.models.seq2seq import target_of
 
 Ids = list[list[int]]
@@ -24,6 +26,15 @@ def held_out_pairs(dataset: Any, split: str = "test") -> tuple[Ids, Ids]:
             found[int(batch.index[row])] = [half.values[row][half.mask[row]].tolist() for half in halves]
     ordered = [found[number] for number in sorted(found)]
     return [source for source, _ in ordered], [target for _, target in ordered]
+
+
+def pair_batches(sources: Ids, targets: Ids, pad_id: int) -> Iterator[Batch]:
+    """Pairs as batches of few shapes; each row's number tells which pair it is."""
+    for batch in batches(sources, pad_id):
+        numbers = batch.index[batch.index >= 0].tolist()
+        rows = [targets[number] for number in numbers]
+        shape = len(batch.index), padded_length(max(map(len, rows)))
+        yield batch._replace(target=padded(rows, numbers, shape, pad_id))
 
 
 def agreement(said: Sequence[Sequence[int]], wanted: Sequence[Sequence[int]]) -> tuple[float, float]:

@@ -66,10 +66,10 @@ def sentence_path(
     hidden = [token for token, seen in zip(ids, visible, strict=True) if not seen]
     drawn = list(dict.fromkeys([*hidden, *leaders]))[:words]
     return SentencePath(
-        tokens=tuple(_spelt(vocabulary, token) for token in ids),
+        tokens=tuple(spelt(vocabulary, token) for token in ids),
         visible=np.asarray(visible),
         times=times,
-        words=tuple(_spelt(vocabulary, token) for token in drawn),
+        words=tuple(spelt(vocabulary, token) for token in drawn),
         probability=everything[:, drawn],
     )
 
@@ -86,5 +86,6 @@ def compiled_reading(model: Any) -> Any:
     return read
 
 
-def _spelt(vocabulary: Any, token: int) -> str:
+def spelt(vocabulary: Any, token: int) -> str:
+    """A token as people write it: without the mark of a word's beginning."""
     return vocabulary.decode([token]).strip() or vocabulary.tokens[token]

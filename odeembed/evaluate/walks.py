@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from odeembed.codes import Walk, Way
+from odeembed.codes import Way
 from odeembed.data.grammar import parse
 from odeembed.data.vocabulary import Vocabulary
 from odeembed.evaluate.bleu import sentence_bleu
 from odeembed.evaluate.held_out import held_out
 from odeembed.evaluate.language_model import Judge
+from odeembed.speak import Walk
 
 
 @dataclass(frozen=True)

@@ -210,10 +210,27 @@ class JumpDecoder(_FromCode):
         t: Float[Array, " b"],
     ) -> Float[Array, "b h"]:
         """The state before the token at t + 1, from that before the token at t; at t = -1 there is no token."""
-        inputs = self._inputs(embedded, z, t)
-        jumps = jnp.stack([(t >= 0) | (not self.tokens), jnp.zeros(t.shape, bool)], axis=1)
-        ts = jnp.stack([t, t + 1], axis=1)
-        inputs = jnp.broadcast_to(inputs[:, None], (t.shape[0], 2, inputs.shape[-1]))
+        return self._leg(h, self._inputs(embedded, z, t), (t >= 0) | (not self.tokens), t, t + 1)
+
+    def drift(
+        self,
+        h: Float[Array, "b h"],
+        z: Float[Array, "b d"],
+        blank: Float[Array, "b e"],
+        t0: Float[Array, " b"],
+        t1: Float[Array, " b"],
+    ) -> Float[Array, "b h"]:
+        """The state before the jump at t1, from that at t0, where it does not jump.
+
+        Args:
+          blank: in the place of a token's vector; its values do not matter.
+        """
+        return self._leg(h, self._inputs(blank, z, t0), jnp.zeros(t0.shape, bool), t0, t1)
+
+    def _leg(self, h, inputs, jumps, t0, t1):
+        jumps = jnp.stack([jumps, jnp.zeros_like(jumps)], axis=1)
+        inputs = jnp.broadcast_to(inputs[:, None], (t0.shape[0], 2, inputs.shape[-1]))
+        ts = jnp.stack([t0, t1], axis=1)
         return self.flow(inputs, ts, jumps, jnp.ones_like(jumps), start=h).before[0][:, 1]
 
     def _inputs(self, embedded, z, t):
@@ -267,7 +284,18 @@ class FlowDecoder(_FromCode):
         t: Float[Array, " b"],
     ) -> Float[Array, "b h"]:
         """The state at t + 1 from that at t."""
-        return self.ode(h, jnp.stack([t, t + 1], axis=1), z).ys[:, 1]
+        return self.drift(h, z, embedded, t, t + 1)
+
+    def drift(
+        self,
+        h: Float[Array, "b h"],
+        z: Float[Array, "b d"],
+        blank: Float[Array, "b e"],
+        t0: Float[Array, " b"],
+        t1: Float[Array, " b"],
+    ) -> Float[Array, "b h"]:
+        """The state at t1 from that at t0; `blank` is not looked at."""
+        return self.ode(h, jnp.stack([t0, t1], axis=1), z).ys[:, 1]
 
 
 class Speaker(WordModel):
@@ -324,7 +352,7 @@ class Speaker(WordModel):
     def start(self, context: Any) -> Float[Array, "b h"]:
         """The state at the first token, for decoding token by token."""
         z = self.code_in(context)
-        blank = jnp.zeros((z.shape[0], self.embed_dim))
+        blank = self._blank(z.shape[0])
         return self.decoder.advance(self.decoder.start(z), z, blank, jnp.full(z.shape[:1], -1.0))
 
     def advance(
@@ -333,6 +361,16 @@ class Speaker(WordModel):
         """The state at t + 1 from that at t, whose token is known."""
         return self.decoder.advance(h, self.code_in(context), self.embed(tokens), t)
 
+    def drift(
+        self, h: Float[Array, "b h"], context: Any, t0: Float[Array, " b"], t1: Float[Array, " b"]
+    ) -> Float[Array, "b h"]:
+        """The state at t1, before its token, from that at t0 without a token between: it flows and does not jump."""
+        return self.decoder.drift(h, self.code_in(context), self._blank(h.shape[0]), t0, t1)
+
     def next_logits(self, h: Float[Array, "b *n h"], context: Any = None) -> Float[Array, "b *n v"]:
         """Logits of the token read from a state."""
         return self.logits(self.read(h, context))
+
+    def _blank(self, rows):
+        """What stands where no token does."""
+        return jnp.zeros((rows, self.embed_dim))

@@ -1,6 +1,7 @@
 """Figures that look alike, can be told apart without colour, and are the same file each time they are drawn."""
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,15 @@ def panels(columns: int = 1, width: float = 6.4, height: float = 3.6) -> tuple[F
     """
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = list(figure.subplots(1, columns, squeeze=False)[0])
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.grid(axis="y", color="#E4E4E4", linewidth=0.6)
-        ax.set_axisbelow(True)
+    _dress(axes)
+    return figure, axes
+
+
+def mosaic(rows: Sequence[Sequence[str]], width: float, height: float) -> tuple[Figure, dict[str, Axes]]:
+    """Makes a figure with named panels in rows; one whose name stands in several places takes them all."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplot_mosaic([list(row) for row in rows])
+    _dress(axes.values())
     return figure, axes
 
 
@@ -57,3 +63,10 @@ def save(figure: Figure, path: Path | str, alt: str) -> Path:
 def style(number: int) -> dict[str, Any]:
     """Colour and dash pattern of line `number`."""
     return {"color": PALETTE[number % len(PALETTE)], "linestyle": DASHES[number % len(DASHES)]}
+
+
+def _dress(axes: Iterable[Axes]) -> None:
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(axis="y", color="#E4E4E4", linewidth=0.6)
+        ax.set_axisbelow(True)

@@ -8,13 +8,17 @@ import numpy as np
 
 from odeembed.evaluate.held_out import held_out
 from odeembed.evaluate.sentence_path import SentencePath, sentence_path
+from odeembed.evaluate.trajectory import trajectory
 from odeembed.evaluate.vectors import WordVectors, readings
 from odeembed.models.interpolator import MaskedInterpolator
+from odeembed.models.sentence_vae import SentenceVAE
+from odeembed.models.seq2seq import Seq2Seq
 from odeembed.plots.embedding_map import embedding_map
 from odeembed.plots.figure import save
 from odeembed.plots.gaps import by_gap, by_shift
 from odeembed.plots.sentence import path_in_time
 from odeembed.plots.training import training_curves
+from odeembed.plots.trajectory import save_trajectory
 from odeembed.plots.walk import save_walk
 from odeembed.train.logs import read_metrics
 
@@ -23,10 +27,10 @@ def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
     """Draws a run's training curves and embedding map, and what its kind of model shows of held-out sentences.
 
     An interpolator shows one with hidden tokens, and once the run has a result its quality by gap; a sentence VAE the
-    walk between two.
+    walk between two; a sequence-to-sequence model the path of its decoder while it says one.
 
     Args:
-      run: has path, model, params, vocabulary and dataset.
+      run: has path, model, params, vocabulary and dataset, and the coder or translator of such a model.
       folder: where the files go; by default the run directory's plots/.
     """
     folder = Path(run.path) / "plots" if folder is None else Path(folder)
@@ -44,8 +48,11 @@ def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
             f"Word vectors of {name} in their two directions of largest variance.",
         ),
     ]
-    if getattr(run.model, "latent", None):
+    if isinstance(run.model, SentenceVAE) and run.model.latent:
         drawn.append(_walk(run, folder / "walk.png"))
+    if isinstance(run.model, Seq2Seq):
+        ids = _first_sentence(run.dataset, run.vocabulary, 4, 12)
+        drawn.append(save_trajectory(trajectory(run.translator, ids), folder / "trajectory.png"))
     if not isinstance(run.model, MaskedInterpolator):
         return drawn
     path = held_out_path(run)

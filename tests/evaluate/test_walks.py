@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from odeembed.codes import Walk
 from odeembed.data.grammar import GrammarWorld
 from odeembed.data.vocabulary import Words
 from odeembed.evaluate.walks import Walks, counts, edit_distance, measured, parsed
+from odeembed.speak import Walk
 
 
 def test_edit_distances():

@@ -113,3 +113,21 @@ def test_states_between_the_tokens_lie_on_the_way_from_one_to_the_next(decoder):
     for k in range(5):
         before = path[int(np.flatnonzero(np.isclose(ts, k + 0.99))[0])]
         assert np.abs(before - whole[k + 1]).max() < 0.1 * np.abs(whole[k] - whole[k + 1]).max()
+
+
+BARE = JumpDecoder(JumpFlow(8, None, directions=("forward",)), tokens=False, waves=2)
+
+
+@pytest.mark.parametrize("decoder", [JUMP, FlowDecoder(8, config=FINE), BARE], ids=["jump", "flow", "bare"])
+def test_to_drift_is_to_go_on_without_a_jump(decoder):
+    model, params = built(0, decoder)
+    apply = lambda method, *args: jax.jit(lambda *a: model.apply(params, *a, method=method))(*args)  # noqa: E731
+    heard, ts = apply("encode", BATCH), jnp.tile(jnp.array([-1.0, -1.0, 0.0, 0.0, 0.5, 1.0]), (3, 1))
+    tokens = jnp.zeros(ts.shape, bool).at[:, 2].set(True)
+    path = apply("along", heard, jnp.full(ts.shape, 4), ts, tokens, ~jnp.zeros_like(tokens)).states
+    steps = ((1, path[:, 1], -1.0, 0.0), (3, path[:, 3], 0.0, 0.5), (4, path[:, 4], 0.5, 1.0))
+    for i, h, t0, t1 in steps:
+        drifted = apply("drift", h, heard, jnp.full(3, t0), jnp.full(3, t1))
+        np.testing.assert_allclose(drifted, path[:, i + 1], atol=1e-5)
+        np.testing.assert_array_equal(apply("drift", h, heard, jnp.full(3, t0), jnp.full(3, t0)), h)
+    assert np.abs(path[:, 3] - path[:, 2]).max() > 0.01 or isinstance(decoder, FlowDecoder)

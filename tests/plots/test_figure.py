@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from odeembed.errors import ConfigError
-from odeembed.plots.figure import PALETTE, panels, save, style
+from odeembed.plots.figure import PALETTE, mosaic, panels, save, style
 
 
 def draw(values=(1, 2, 3)):
@@ -31,6 +31,14 @@ def test_the_text_is_in_the_file(tmp_path):
 def test_another_ending_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"\.svg; got 'a.bmp'"):
         save(draw(), tmp_path / "a.bmp", "A rising line.")
+
+
+def test_a_panel_may_take_two_places():
+    figure, axes = mosaic([["a", "b"], ["c", "b"]], 6.0, 4.0)
+    figure.draw_without_rendering()
+    heights = {name: ax.get_position().height for name, ax in axes.items()}
+    assert set(axes) == {"a", "b", "c"} and heights["b"] > heights["a"] + heights["c"]
+    assert not axes["b"].spines["top"].get_visible()
 
 
 def test_lines_differ_in_more_than_colour():

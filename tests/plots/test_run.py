@@ -11,9 +11,14 @@ from PIL import Image
 from odeembed.data.sources import TextFiles
 from odeembed.data.text import TextData
 from odeembed.evaluate.vectors import WordVectors
+from odeembed.models.decoders import JumpDecoder
+from odeembed.models.encoders import JumpFlow
 from odeembed.models.interpolator import Jump, MaskedInterpolator
+from odeembed.models.seq2seq import Seq2Seq
 from odeembed.objectives.masked_interpolation import MaskedInterpolation
+from odeembed.objectives.sequence import SequenceNLL
 from odeembed.plots.run import draw, families, held_out_path
+from odeembed.translate import Translator
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +47,16 @@ def test_every_picture_is_drawn_and_described(run):
     assert {path.name for path in drawn} == names | {"gaps.png", "shifts.png"}
     assert all(len(Image.open(path).info["Description"]) > 30 for path in drawn)
     assert drawn[2].read_bytes() == (run.path / "plots" / "sentence.png").read_bytes()
+
+
+def test_a_sequence_to_sequence_run_has_its_trajectory_drawn(run, tmp_path):
+    decoder = JumpDecoder(JumpFlow(6, None, directions=("forward",)))
+    model = run.dataset.specialise(Seq2Seq(embed_dim=8, encoder=JumpFlow(4, None), decoder=decoder, latent=4))
+    params = SequenceNLL().init(model, jax.random.key(0), run.dataset.batch(0))
+    translator = Translator(model, params, run.vocabulary, 6)
+    facts = vars(run) | {"model": model, "params": params, "translator": translator}
+    names = {path.name for path in draw(SimpleNamespace(**facts), tmp_path)}
+    assert names == {"training.png", "embedding.png", "trajectory.png"}
 
 
 def test_the_held_out_sentence_has_two_hidden_tokens(run):
