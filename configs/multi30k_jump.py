@@ -13,6 +13,7 @@ from odeembed.data.sources import PairFiles
 from odeembed.data.text import TextData
 from odeembed.data.vocabulary import SentencePiece
 from odeembed.decode import Decoding
+from odeembed.evaluate.between_tokens import BetweenTokens
 from odeembed.evaluate.translations import Translations
 from odeembed.experiment import Experiment
 from odeembed.fields.gru import GRUField
@@ -60,7 +61,7 @@ small = Experiment(
     steps=4500,
     evaluate_every=1500,
     checkpoint_every=500,
-    scores=(Translations(Decoding(beam=4, alpha=1.0)),),
+    scores=(Translations(Decoding(beam=4, alpha=1.0)), BetweenTokens()),
 )
 full = replace(
     small,

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from yelp_jump import data as yelp
 
+from odeembed.evaluate.between_tokens import BetweenTokens, Probes
 from odeembed.evaluate.translations import Translations
 from odeembed.experiment import Experiment
 from odeembed.fields.gru import GRUField
@@ -35,7 +36,7 @@ small = Experiment(
     steps=6000,
     evaluate_every=3000,
     checkpoint_every=1000,
-    scores=(Translations(),),
+    scores=(Translations(), BetweenTokens(), Probes()),
 )
 wide = model.clone(
     embed_dim=512,
