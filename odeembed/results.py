@@ -31,9 +31,10 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     alone share a row: the mean, with half the distance between the largest and the smallest after a ±. The runs of
     <corpus>_adaptive, which are shorter, stand in evaluations-<corpus> and in no other. Sentence VAEs have tables of
     their own: vae-, codes-, samples-, walks- (between sentences), prior-walks- and grammar-<corpus>, and vae-goals for
-    all; sequence to sequence has sequences- and bleu-<corpus>, decoding and collapse. Of the solvers:
-    solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads and
-    precision. Of the gradient methods: adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances.
+    all; sequence to sequence has sequences-, bleu-, between- and probes-<corpus>, decoding and collapse. Of the
+    solvers: solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads
+    and precision. Of the gradient methods: adjoints-steps, adjoints-tolerance, adjoints-advice and
+    adjoints-circumstances.
 
     Args:
       root: the checkout.
@@ -73,6 +74,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
             "grammar": _walks(coders, "grammar", _PARSED),
             "sequences": _sequences(translators),
             "bleu": _bleu(translators),
+            "between": _metrics(translators, _BETWEEN),
+            "probes": _metrics(translators, _PROBES),
         }
         found |= {f"{name}-{corpus}": table for name, table in drawn.items() if table}
     if goals := _goals(runs):
@@ -236,6 +239,25 @@ _SAMPLES = (
     ("reverse perplexity", "samples/reverse_perplexity", 1),
     ("distinct", "samples/distinct", 3),
     ("mean length", "samples/length", 1),
+)
+# And of sequence to sequence.
+_BETWEEN = (
+    *(
+        (f"right at {at}", f"between/accuracy{at}", 3)
+        for at in ("-1", "-0.75", "-0.5", "-0.25", "+0", "+0.25")
+    ),
+    ("hand-over", "between/handover/mean", 2),
+    ("its deviation", "between/handover/std", 2),
+    ("no third word", "between/handover/direct", 3),
+    ("length over straight", "between/length", 2),
+    ("jumps' share", "between/jumps", 2),
+    ("bending", "between/bending", 4),
+    ("of straight lines", "between/bending_linear", 4),
+)
+_PROBES = tuple(
+    (f"{which}, {at}", f"probes/{which}/{at}", 3)
+    for which in ("current", "next")
+    for at in ("0", "0.25", "0.5", "0.75", "shuffled", "frequent")
 )
 _WALKS = (
     ("perplexity between", "perplexity", 1),

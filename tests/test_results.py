@@ -298,6 +298,7 @@ def test_sequences_have_tables_of_their_own_and_bleu_its_signature(checkout):
     for seed, exact in enumerate((0.5, 0.7)):
         metrics = {"perplexity": 2.0, "translations/exact": exact, "translations/tokens": 0.9}
         metrics |= {"translations/bleu": 30.0, "translations/signature": signature}
+        metrics |= {"between/accuracy-0.5": 0.25, "between/length": 1.5, "probes/next/0.75": 0.75}
         make_run(checkout, "pairs_jump", seed, metrics=metrics, experiment=model)
     found = tables(checkout)
     header, _, row = cells(found["sequences-pairs"])
@@ -307,6 +308,9 @@ def test_sequences_have_tables_of_their_own_and_bleu_its_signature(checkout):
         "a|", r"a\|"
     )
     assert "interpolation-pairs" not in found
+    for table, column, value in (("between", "right at -0.5", "0.250"), ("probes", "next, 0.75", "0.750")):
+        header, _, row = cells(found[f"{table}-pairs"])
+        assert dict(zip(header, row, strict=True))[column] == f"{value} ± 0.000"
 
 
 def test_what_made_sentences_collapse_has_a_row_a_set_up(checkout):
