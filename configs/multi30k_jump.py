@@ -9,6 +9,9 @@ $ODEEMBED_DATA/multi30k.
 
 from dataclasses import replace
 
+from repeat_jump import flow as forward
+from repeat_jump import optimizer
+
 from odeembed.data.sources import PairFiles
 from odeembed.data.text import TextData
 from odeembed.data.vocabulary import SentencePiece
@@ -16,13 +19,10 @@ from odeembed.decode import Decoding
 from odeembed.evaluate.between_tokens import BetweenTokens
 from odeembed.evaluate.translations import Translations
 from odeembed.experiment import Experiment
-from odeembed.fields.gru import GRUField
 from odeembed.models.decoders import JumpDecoder
 from odeembed.models.encoders import JumpFlow
 from odeembed.models.seq2seq import Seq2Seq
 from odeembed.objectives.sequence import SequenceNLL
-from odeembed.solve.config import SolveConfig
-from odeembed.train.optimizer import Optimizer
 
 
 def pairs(name: str) -> PairFiles:
@@ -40,12 +40,7 @@ data = TextData(
     batch_tokens=2048,
     min_length=1,
 )
-flow = JumpFlow(
-    hidden=256,
-    field=GRUField(),
-    config=SolveConfig(solver="midpoint", steps=1),
-    directions=("forward",),
-)
+flow = replace(forward, hidden=256)
 model = Seq2Seq(
     embed_dim=192,
     encoder=JumpFlow(hidden=192, field=None),
@@ -57,7 +52,7 @@ small = Experiment(
     data=data,
     model=model,
     objective=SequenceNLL(label_smoothing=0.1, dropout=0.3),
-    optimizer=Optimizer(peak=3e-3, warmup=400, clip=5.0, b2=0.98),
+    optimizer=replace(optimizer, warmup=400),
     steps=4500,
     evaluate_every=1500,
     checkpoint_every=500,

@@ -28,11 +28,12 @@ flow = JumpFlow(hidden=256, field=GRUField(), config=grid, directions=("forward"
 model = Seq2Seq(
     embed_dim=256, encoder=JumpFlow(hidden=256, field=None), decoder=JumpDecoder(flow), latent=256
 )
+optimizer = Optimizer(peak=3e-3, warmup=200, clip=5.0, b2=0.98)
 small = Experiment(
     data=data,
     model=model,
     objective=SequenceNLL(negatives=1024),
-    optimizer=Optimizer(peak=3e-3, warmup=200, clip=5.0, b2=0.98),
+    optimizer=optimizer,
     steps=6000,
     evaluate_every=3000,
     checkpoint_every=1000,

@@ -8,18 +8,18 @@ this project: put tasks_{train,test}_simple.txt.gz and tasks_{train,test}_addpri
 
 from dataclasses import replace
 
+from repeat_jump import flow as forward
+from repeat_jump import optimizer
+
 from odeembed.data.sources import Scan
 from odeembed.data.text import TextData
 from odeembed.data.vocabulary import Words
 from odeembed.evaluate.translations import Translations
 from odeembed.experiment import Experiment
-from odeembed.fields.gru import GRUField
 from odeembed.models.decoders import JumpDecoder
 from odeembed.models.encoders import JumpFlow
 from odeembed.models.seq2seq import Seq2Seq
 from odeembed.objectives.sequence import SequenceNLL
-from odeembed.solve.config import SolveConfig
-from odeembed.train.optimizer import Optimizer
 
 data = TextData(
     train=Scan(("scan/tasks_train_simple.txt.gz",)),
@@ -31,12 +31,7 @@ data = TextData(
     batch_tokens=1536,
     min_length=1,
 )
-flow = JumpFlow(
-    hidden=128,
-    field=GRUField(),
-    config=SolveConfig(solver="midpoint", steps=1),
-    directions=("forward",),
-)
+flow = replace(forward, hidden=128)
 model = Seq2Seq(
     embed_dim=64,
     encoder=JumpFlow(hidden=96, field=None),
@@ -48,7 +43,7 @@ small = Experiment(
     data=data,
     model=model,
     objective=SequenceNLL(dropout=0.1),
-    optimizer=Optimizer(peak=3e-3, warmup=200, clip=5.0, b2=0.98),
+    optimizer=optimizer,
     steps=5000,
     evaluate_every=2500,
     checkpoint_every=500,

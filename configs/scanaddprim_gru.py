@@ -1,19 +1,6 @@
-"""scan_gru on the add-primitive split: "jump" is trained on alone, and tested in every construction."""
-
-from dataclasses import replace
+"""The discrete twin of scanaddprim_jump: a GRU decoder with as many parameters."""
 
 from scan_gru import experiments as simple
+from scanaddprim_jump import add_primitive
 
-from odeembed.data.sources import Scan
-
-experiments = {
-    size: replace(
-        one,
-        data=replace(
-            one.data,
-            train=Scan(("scan/tasks_train_addprim_jump.txt.gz",)),
-            test=Scan(("scan/tasks_test_addprim_jump.txt.gz",)),
-        ),
-    )
-    for size, one in simple.items()
-}
+experiments = {size: add_primitive(one) for size, one in simple.items()}

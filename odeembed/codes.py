@@ -1,7 +1,7 @@
 """Sentences to codes and back: encode, reconstruct, sample, and walk between two codes."""
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import jax
@@ -13,12 +13,12 @@ from odeembed.data.vocabulary import Vocabulary
 from odeembed.decode import GREEDY, Decoding
 from odeembed.errors import ConfigError
 from odeembed.models.sentence_vae import SentenceVAE
-from odeembed.speak import Read, Walk, read, say
+from odeembed.speak import Read, TrainedSpeaker, Walk
 
 Way = Literal["straight", "spherical", "flow", "hidden"]
 
 
-class Coder:
+class Coder(TrainedSpeaker):
     """A trained sentence VAE with its vocabulary: every method takes and gives many sentences at once.
 
     Attributes:
@@ -35,16 +35,7 @@ class Coder:
             raise ConfigError(
                 f"this {type(model).__name__} has no codes; expected a SentenceVAE with a latent. Name a run of one."
             )
-        self.model: Any = model
-        self.params, self.vocabulary, self.longest = params, vocabulary, longest
-
-    def read(self, lines: Iterable[str]) -> Read:
-        """Token ids of lines of text.
-
-        Raises:
-          DataError: a line without a word, or without one of the vocabulary.
-        """
-        return read(lines, self.vocabulary, self.longest)
+        super().__init__(model, params, vocabulary, longest)
 
     def encode(self, sentences: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
         """Codes of sentences, float32 [n, d]: those at the means of the encoder's Gaussians, and its spreads.
@@ -75,8 +66,7 @@ class Coder:
           starts: float [n, h], the decoder's states to begin with; None: those of the codes.
           unknown: whether <unk> may be said, which stands for words of the text but is none.
         """
-        banned = () if unknown else (self.vocabulary.unk_id,)
-        return say(self.model, self.params, codes, self.longest, how, banned=banned, seed=seed, starts=starts)
+        return self.say(codes, how, seed, starts, unknown=unknown)
 
     def prior(self, count: int, seed: int = 0) -> np.ndarray:
         """Codes drawn from the prior, float32 [count, d]."""

@@ -62,6 +62,53 @@ def read(lines: Iterable[str], vocabulary: Vocabulary, longest: int) -> Read:
     return Read(ids, unknown, cut)
 
 
+class TrainedSpeaker:
+    """A trained `Speaker` with its vocabulary.
+
+    Attributes:
+      model, params: the speaker's.
+      vocabulary: its words.
+      longest: the most tokens that it was trained on, and that it says.
+    """
+
+    def __init__(self, model: Any, params: Any, vocabulary: Vocabulary, longest: int):
+        self.model, self.params, self.vocabulary, self.longest = model, params, vocabulary, longest
+
+    def read(self, lines: Iterable[str]) -> Read:
+        """Token ids of lines of text; raises as `odeembed.speak.read` does."""
+        return read(lines, self.vocabulary, self.longest)
+
+    def say(
+        self,
+        contexts: Any,
+        how: Decoding = GREEDY,
+        seed: int = 0,
+        starts: Any = None,
+        *,
+        first: int = 0,
+        unknown: bool = False,
+    ) -> list[list[int]]:
+        """What is said of each context, token ids; see `odeembed.speak.say`.
+
+        Args:
+          first: number of the token that is said first; there are at most `longest` with those before it.
+          unknown: whether <unk> may be said, which stands for words of the text but is none.
+        """
+        banned = () if unknown else (self.vocabulary.unk_id,)
+        limit = self.longest - first
+        return say(
+            self.model,
+            self.params,
+            contexts,
+            limit,
+            how,
+            banned=banned,
+            seed=seed,
+            starts=starts,
+            first=first,
+        )
+
+
 def say(
     model: Any,
     params: Any,
@@ -97,7 +144,9 @@ def say(
 
 
 def _filled(part):
-    """The rows and, up to the number that is compiled for, more like the last."""
+    """The rows and, up to the number that is compiled for, more like the last; as many stay where they are."""
+    if len(part) == _ROWS:
+        return part
     return np.concatenate([part, np.repeat(part[-1:], _ROWS - len(part), axis=0)])
 
 

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -15,10 +15,10 @@ from odeembed.data.vocabulary import Vocabulary
 from odeembed.decode import GREEDY, Decoding
 from odeembed.errors import ConfigError
 from odeembed.models.seq2seq import Heard, Seq2Seq
-from odeembed.speak import Read, Walk, read, say
+from odeembed.speak import TrainedSpeaker, Walk
 
 
-class Translator:
+class Translator(TrainedSpeaker):
     """A trained `Seq2Seq` with its vocabulary.
 
     Attributes:
@@ -35,16 +35,7 @@ class Translator:
             raise ConfigError(
                 f"this model does not translate: {type(model).__name__}. Name a run of a Seq2Seq."
             )
-        self.model: Any = model
-        self.params, self.vocabulary, self.longest = params, vocabulary, longest
-
-    def read(self, lines: Iterable[str]) -> Read:
-        """Token ids of lines of text.
-
-        Raises:
-          DataError: a line without a word, or without one of the vocabulary.
-        """
-        return read(lines, self.vocabulary, self.longest)
+        super().__init__(model, params, vocabulary, longest)
 
     def hear(self, batch: Batch) -> Heard:
         """What is known of a batch's sources."""
@@ -60,15 +51,7 @@ class Translator:
         """
         said = [[] for _ in sentences]
         for batch in batches([list(ids) for ids in sentences], self.vocabulary.pad_id):
-            found = say(
-                self.model,
-                self.params,
-                self.hear(batch),
-                self.longest,
-                how,
-                banned=(self.vocabulary.unk_id,),
-                seed=seed,
-            )
+            found = self.say(self.hear(batch), how, seed)
             for number, ids in zip(batch.index.tolist(), found, strict=True):
                 if number >= 0:
                     said[number] = ids
@@ -114,17 +97,7 @@ class Translator:
         ts = np.array([*range(-1, number), at], np.float32)
         share = np.asarray(shares, np.float32)
         contexts, starts = _compiled_mixing(self.model)(self.params, self.hear(batch), values, ts, share)
-        said = say(
-            self.model,
-            self.params,
-            contexts,
-            self.longest - number,
-            how,
-            banned=(self.vocabulary.unk_id,),
-            seed=seed,
-            starts=starts,
-            first=number,
-        )
+        said = self.say(contexts, how, seed, starts, first=number)
         return Walk(
             share.tolist(),
             [own[int(s > 0.5)][:number] + ids for s, ids in zip(shares, said, strict=True)],

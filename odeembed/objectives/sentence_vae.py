@@ -27,7 +27,7 @@ _CODE, _FLOW = 0, 4  # what a sentence's key is folded with, beside the numbers 
 
 @dataclasses.dataclass(frozen=True)
 class Annealing:
-    """The weight of the KL term: `start` for `hold` steps, then in a straight line to `end` within `rise` steps.
+    """A weight by step: `start` for `hold` steps, then in a straight line to `end` within `rise` steps.
 
     Attributes:
       start, end: the weight before and after.
