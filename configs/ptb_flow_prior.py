@@ -1,4 +1,4 @@
-"""A continuous flow as prior, fitted by flow matching to the codes of ptb_jump, which stay as they are.
+"""A continuous flow as prior, fitted by flow matching to the codes of the ptb_jump of its seed, which stay as they are.
 
 odeembed train configs/ptb_jump.py && odeembed train configs/ptb_flow_prior.py
 """
@@ -29,7 +29,7 @@ def fitted(one: Experiment, size: str) -> Experiment:
         optimizer=replace(one.optimizer, frozen=kept, peak=2e-3),
         steps=one.steps // 2,
         monitor="prior_nll",
-        init_from=f"runs/ptb_jump-{size}-seed0",
+        init_from=f"runs/ptb_jump-{size}-seed{{seed}}",
         init_only=kept,
     )
 

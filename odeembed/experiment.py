@@ -98,7 +98,7 @@ class Experiment:
       keep_best: best checkpoints kept, by `monitor`.
       monitor: held-out metric to be minimised.
       patience: evaluations without improvement before stopping early; 0 never stops.
-      init_from: run directory whose parameters are the start.
+      init_from: run directory whose parameters are the start; "{seed}" in it stands for the experiment's own seed.
       init_only: path prefixes of the parameters taken from there, such as "encoder"; (): all.
       tensorboard: also writes TensorBoard events.
       scores: evaluations of the best checkpoint at the end.

@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import socket
+import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -160,7 +161,7 @@ class Checkpoints:
         """Lets another process write to the run."""
         if self._manager is not None:
             self._manager.close()
-            self._clear()  # a failed save still writes for a moment
+            self._clear()
         if self._lock is not None:
             self._lock.close()
 
@@ -231,10 +232,19 @@ class Checkpoints:
         self.damaged = tuple(int(path.suffix[1:]) for path in self.folder.glob("damaged.[0-9]*"))
 
     def _clear(self) -> None:
-        """Empties the trash, and removes what failed or killed saves left, which fills a full disk further."""
+        """Empties the trash, and removes what failed or killed saves left, which fills a full disk further.
+
+        The threads of a failed save write on for a moment, into what is being removed: again then, for a second. What
+        they bring back after that is removed by the next process that opens the run for writing.
+        """
         shutil.rmtree(self.folder / _TRASH, ignore_errors=True)
-        for folder in self.folder.glob("*.orbax-checkpoint-tmp*"):
-            shutil.rmtree(folder, ignore_errors=True)
+        for _ in range(20):
+            unfinished = list(self.folder.glob("*.orbax-checkpoint-tmp*"))
+            for folder in unfinished:
+                shutil.rmtree(folder, ignore_errors=True)
+            if not any(folder.exists() for folder in unfinished):
+                return
+            time.sleep(0.05)
 
     def _check_space(self, needed: int) -> None:
         free = shutil.disk_usage(self.folder).free

@@ -160,7 +160,7 @@ class _Run:
         else:
             state = init_state(*arguments)
             if exp.init_from is not None:
-                state = self._init_from(exp.init_from, state)
+                state = self._init_from(exp.init_from.replace("{seed}", str(exp.seed)), state)
         self.state = self.parallel.place_state(state)
         self.key = self.parallel.place_state(jax.random.key(exp.seed))
 

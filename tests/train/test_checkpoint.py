@@ -256,9 +256,9 @@ with Checkpoints(sys.argv[1], write=True) as checkpoints:
     done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, timeout=60)
     assert "step 2 could not be written" in done.stdout, done.stderr
     assert "the last good one is of step 1. Free or allow space there, then resume." in done.stdout
-    checkpoints = Checkpoints(tmp_path)
-    assert checkpoints.steps() == (1,) and checkpoints.restore_params("latest").step == 1
-    assert sorted(path.name for path in checkpoints.folder.iterdir()) == ["1"]
+    with Checkpoints(tmp_path, write=True) as checkpoints:  # as resuming does
+        assert checkpoints.steps() == (1,) and checkpoints.restore_params("latest").step == 1
+        assert sorted(path.name for path in checkpoints.folder.iterdir()) == ["1"]
 
 
 def test_the_sums_name_every_file(tmp_path, state):

@@ -262,7 +262,9 @@ def test_an_empty_valid_split_is_an_error_before_the_first_step(tiny, tmp_path):
 def test_another_run_gives_the_start(whole, tiny, tmp_path):
     _, folder, _ = whole
     still = dataclasses.replace(tiny.Experiment().optimizer, frozen=("embedding", "readout"))
-    experiment = tiny.Experiment(steps=1, init_from=str(folder), optimizer=still, seed=9)
+    numbered = tmp_path / "seed9"
+    numbered.symlink_to(folder)
+    experiment = tiny.Experiment(steps=1, init_from=f"{tmp_path}/seed{{seed}}", optimizer=still, seed=9)
     start = train(experiment, tiny.Text(), tmp_path / "next", report=tiny.silent)
     best, found = (Checkpoints(run).restore_params().params for run in (folder, tmp_path / "next"))
     jax.tree.map(np.testing.assert_array_equal, best, found)
