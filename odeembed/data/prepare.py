@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -140,6 +141,16 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 def corpus_vocabulary(folder: Path) -> Vocabulary:
     """The vocabulary of a prepared corpus."""
     return load_vocabulary(folder / _VOCABULARY)
+
+
+def target_texts(recipe: Recipe, split: str, vocabulary: Vocabulary) -> Iterator[str]:
+    """Yields the targets of a split's pairs as they stand in the text, without those of pairs that are left out."""
+    source, splits = next((source, splits) for source, splits in recipe.passes() if split in splits)
+    for chunk in _chunks(recipe, source, splits, 0, lambda text: None):
+        for line in chunk.lines[split]:
+            halves = recipe.texts(line)
+            if _kept_halves([vocabulary.read(half)[0] for half in halves], recipe, Counter()):
+                yield halves[1]
 
 
 def cut(ids: list[int], longest: int) -> list[list[int]]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from odeembed.data.prepare import (
     corpus_vocabulary,
     prepared,
     read_manifest,
+    target_texts,
 )
 from odeembed.data.sources import InstalledDocs, Source, TextFiles, spool
 from odeembed.data.vocabulary import SentencePiece, Vocabulary, Words
@@ -229,6 +231,13 @@ class TextDataset:
         tokens = self.vocabulary.tokens
         for ids in self._examples(split).stream():
             yield [tokens[id] for id in ids]
+
+    def target_texts(self, split: str) -> list[str] | None:
+        """The targets of a split's pairs as they stand in the text, uncut, in its order; None without pairs."""
+        if self.data.unit != "pair":
+            return None
+        pairs = len(self._examples(split).lengths)
+        return list(islice(target_texts(self.data.recipe(), split, self.vocabulary), pairs))
 
     def specialise(self, model: Any) -> Any:
         """A copy of the model with its `vocab_size` set to this vocabulary's, if it has that attribute."""

@@ -24,6 +24,8 @@ class Translations:
         """Returns translations/bleu with its signature, translations/exact and translations/tokens.
 
         The latter two are the share of sentences that are said as they should be, and that of tokens at their places.
+        BLEU is against the targets as they stand in the text, whatever the vocabulary makes of them; where a target is
+        the source itself, against its tokens.
 
         Args:
           run: of a `Seq2Seq`.
@@ -31,7 +33,9 @@ class Translations:
         sources, wanted = (half[: self.sentences] for half in held_out_pairs(run.dataset))
         said = run.translator.translate(sources, self.how, run.experiment.seed)
         exact, tokens = agreement(said, wanted)
-        score, signature = corpus_bleu(*([*map(run.vocabulary.decode, some)] for some in (said, wanted)))
+        spoken, references = ([*map(run.vocabulary.decode, some)] for some in (said, wanted))
+        texts = run.dataset.target_texts("test")
+        score, signature = corpus_bleu(spoken, references if texts is None else texts[: self.sentences])
         return {
             "translations/exact": exact,
             "translations/tokens": tokens,

@@ -416,6 +416,24 @@ def test_held_out_pairs_are_whole(tmp_path):
     assert dataset.counters["valid"]["unknown"] == dataset.tokens["valid"]  # of both halves
 
 
+@pytest.mark.parametrize("longer", ["cut", "leave"])
+def test_targets_as_they_stand_in_the_text_are_in_step_with_the_pairs(tmp_path, longer):
+    (tmp_path / "a.txt").write_text("".join(f"s{n}\tt{n} x{' y' * (n % 5)}\n" for n in range(3000)) + "s\t\n")
+    source = TextFiles((str(tmp_path / "a.txt"),))
+    data = TextData(
+        source, unit="pair", held_out=0.1, buckets=(4,), min_length=1, longer=longer, batch_tokens=32
+    )
+    dataset = data.open(0)  # targets of up to six words, the test split chosen by a hash of the line's number
+    texts = dataset.target_texts("test")
+    assert len(texts) > 100
+    assert {len(text.split()) for text in texts} == ({2, 3, 4, 5, 6} if longer == "cut" else {2, 3, 4})
+    lengths = [len(target) for target in list(dataset.token_stream("test"))[1::2]]
+    assert lengths == [min(len(text.split()), 4) for text in texts]
+    few = replace(data, evaluation_tokens=40).open(0)
+    assert few.target_texts("test") == texts[: len(list(few.token_stream("test"))) // 2]
+    assert TextData(source, buckets=(4,), batch_tokens=32).open(0).target_texts("test") is None
+
+
 def test_the_rate_of_unknown_words_counts_what_is_lost_of_pairs(tmp_path):
     (tmp_path / "a.txt").write_text("a b\tc d\n" * 18 + "a rare\tc d c d c\n" + "a\tc d\n")
     source = TextFiles((str(tmp_path / "a.txt"),))
