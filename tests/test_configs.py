@@ -107,6 +107,7 @@ def parameters(name, size):
         ("grammar_jump", ("gru", "autoencoder")),
         ("repeat_jump", ("gru",)),
         ("repeat_flow", ("inputless_gru",)),
+        ("captions_jump", ("gru",)),
         ("scan_jump", ("gru",)),
         ("multi30k_jump", ("gru",)),
     ],
