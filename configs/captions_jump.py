@@ -1,4 +1,4 @@
-"""repeat_jump on the English side of Multi30k: captions of at most 24 pieces, through one state of fixed size.
+"""repeat_jump on the English side of Multi30k: captions of at most 24 pieces, through one state of fixed size."""
 
 from dataclasses import replace
 
