@@ -41,7 +41,7 @@ model = SentenceVAE(
 small = Experiment(
     data=data,
     model=model,
-    objective=SentenceELBO(Annealing(0.0, 0.1, hold=500, rise=1000), word_dropout=0.3),
+    objective=SentenceELBO(Annealing(0.0, 0.15, hold=500, rise=1000), word_dropout=0.3),
     optimizer=Optimizer(peak=4e-3, warmup=100, clip=5.0, b2=0.98),
     steps=4000,
     evaluate_every=1000,
@@ -52,7 +52,7 @@ small = Experiment(
 full = replace(
     small,
     data=replace(data, train=GrammarWorld(200_000, seed=0, part="train")),
-    objective=replace(small.objective, annealing=Annealing(0.0, 0.1, hold=2000, rise=4000)),
+    objective=replace(small.objective, annealing=Annealing(0.0, 0.15, hold=2000, rise=4000)),
     steps=20_000,
 )
 experiments = {"small": small, "full": full}
