@@ -1,6 +1,7 @@
 """repeat_jump on the English side of Multi30k: captions of at most 24 pieces, through one state of fixed size."""
 
 from dataclasses import replace
+from typing import cast
 
 from repeat_jump import experiments as repeat
 
@@ -25,5 +26,6 @@ data = TextData(
     longer="leave",
 )
 experiments = {
-    size: replace(one, data=replace(data, batch_tokens=one.data.batch_tokens)) for size, one in repeat.items()
+    size: replace(one, data=replace(data, batch_tokens=cast(TextData, one.data).batch_tokens))
+    for size, one in repeat.items()
 }
