@@ -34,8 +34,8 @@ small = Experiment(
     model=model,
     objective=SequenceNLL(negatives=1024),
     optimizer=optimizer,
-    steps=6000,
-    evaluate_every=3000,
+    steps=8000,
+    evaluate_every=2000,
     checkpoint_every=1000,
     scores=(Translations(), BetweenTokens(), Probes()),
 )

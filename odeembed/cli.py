@@ -187,8 +187,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--json", type=Path, metavar="FILE.json", help="also write all numbers into this file")
     _solver(one)
 
-    one = verb("sample", _sample, "sentences decoded from codes that are drawn from the prior")
+    one = verb("sample", _sample, "sentences decoded from codes drawn from the prior, or points of a density")
     _run(one, which=True)
+    _output(one)
     one.add_argument("-n", type=_positive, default=10, help="how many (default: 10)")
     one.add_argument("--seed", type=int, default=0, metavar="N", help="of codes and draws (default: 0)")
     _decoding(one)
@@ -494,7 +495,10 @@ def _trajectory(arguments: argparse.Namespace) -> int:
 
 
 def _sample(arguments: argparse.Namespace) -> int:
-    coder = _open(arguments).coder
+    run = _open(arguments)
+    if run.vocabulary is None:
+        return _put_vectors(iter(run.draw(arguments.n, arguments.seed)), arguments.output)
+    coder = run.coder
     codes = coder.prior(arguments.n, arguments.seed)
     for ids in coder.decode(codes, _how(arguments, sample=True), arguments.seed):
         print(coder.vocabulary.decode(ids))

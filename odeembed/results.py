@@ -31,10 +31,10 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     alone share a row: the mean, with half the distance between the largest and the smallest after a ±. The runs of
     <corpus>_adaptive, which are shorter, stand in evaluations-<corpus> and in no other. Sentence VAEs have tables of
     their own: vae-, codes-, samples-, walks- (between sentences), prior-walks- and grammar-<corpus>, and vae-goals for
-    all; sequence to sequence has sequences-, bleu-, between- and probes-<corpus>, decoding and collapse. Of the
-    solvers: solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads
-    and precision. Of the gradient methods: adjoints-steps, adjoints-tolerance, adjoints-advice and
-    adjoints-circumstances.
+    all; sequence to sequence has sequences-, bleu-, between- and probes-<corpus>, decoding and collapse; densities have
+    densities-known and densities-tables. Of the solvers: solvers-<workload> (every variant), solver-ratios (with their
+    targets), solver-circumstances, overheads and precision. Of the gradient methods: adjoints-steps,
+    adjoints-tolerance, adjoints-advice and adjoints-circumstances.
 
     Args:
       root: the checkout.
@@ -53,6 +53,7 @@ def tables(root: Path | str = ".") -> dict[str, str]:
         coders = {name: ours.pop(name) for name in list(ours) if _is_of(ours[name][0], "SentenceVAE")}
         translators = {name: ours.pop(name) for name in list(ours) if _is_of(ours[name][0], "Seq2Seq")}
         adaptive = {name: ours.pop(name) for name in list(ours) if _is_adaptive(ours[name][0])}
+        ours = {name: rows for name, rows in ours.items() if not _is_of(rows[0], "DensityEstimator")}
         theirs = {name: rows for name, rows in baselines.items() if _corpus(rows[0]) == corpus}
         compared = [row for row in comparisons if _corpus(row) == corpus]
         drawn = {
@@ -78,6 +79,7 @@ def tables(root: Path | str = ".") -> dict[str, str]:
             "probes": _metrics(translators, _PROBES),
         }
         found |= {f"{name}-{corpus}": table for name, table in drawn.items() if table}
+    found |= _densities(runs, measured["densities"])
     if goals := _goals(runs):
         found["vae-goals"] = goals
     found |= {f"solvers-{result['workload'].lower()}": _solver_variants(result) for result in solvers}
@@ -364,6 +366,48 @@ def _bleu(runs: Mapping[str, Sequence[Result]]) -> str:
         if _value(seeds[0], "translations/bleu") is not None
     ]
     return _markdown(header, rows)
+
+
+def _densities(runs: Mapping[str, Sequence[Result]], baselines: Iterable[Result]) -> dict[str, str]:
+    """Flows and simple estimators by what they are fitted to: densities that are known, and tables of measurements."""
+    known: list[list[Any]] = []
+    tables: list[list[Any]] = []
+    simple = [row for result in baselines for row in result["rows"]]
+    fitted = {name: rows for name, rows in runs.items() if _is_of(rows[0], "DensityEstimator")}
+    for corpus in sorted({_corpus(rows[0]) for rows in fitted.values()} | {row["corpus"] for row in simple}):
+        for row in (row for row in simple if row["corpus"] == corpus):
+            start, nats = [corpus, row["model"], "–", "–"], f"{row['nats']:.3f}"
+            if "truth" in row:
+                known.append([*start, nats, f"{row['nats'] - row['truth']:.4f}", *["–"] * 6])
+            else:
+                tables.append([*start, nats, *["–"] * 5])
+        for name, seeds in fitted.items():
+            if _corpus(seeds[0]) != corpus:
+                continue
+
+            def value(key: str, digits: int, seeds: Sequence[Result] = seeds) -> str:
+                return _mean([_value(row, f"density/{key}") for row in seeds], digits)
+
+            def error(key: str, seeds: Sequence[Result] = seeds) -> str:
+                found = [row for row in (_value(one, f"density/{key}") for one in seeds) if row is not None]
+                return f"{max(found):.0e}" if found else "–"
+
+            start = [corpus, _label(name), _short(seeds[0]["parameters"]["total"]), f"{seeds[0]['steps']:,}"]
+            costs = [value("evaluations", 0), error("inverse"), error("fine_inverse")]
+            end = [_minutes(seeds), len(seeds)]
+            if _value(seeds[0], "density/truth") is not None:
+                known.append(
+                    [*start, value("nats", 3), value("divergence", 4), value("mass", 4), *costs, *end]
+                )
+            else:
+                tables.append([*start, value("nats", 3), *costs, *end])
+    head = "points | model | parameters | steps | nats"
+    rest = "evaluations | there and back | by the fine solve | wall time | seeds"
+    found = {
+        "densities-known": _markdown(f"{head} | KL from the truth | mass | {rest}", known) if known else "",
+        "densities-tables": _markdown(f"{head} | {rest}", tables) if tables else "",
+    }
+    return {name: table for name, table in found.items() if table}
 
 
 def _decoding(results: Iterable[Result]) -> str:

@@ -24,6 +24,7 @@ from odeembed.codes import Coder
 from odeembed.data.vocabulary import Vocabulary, load_vocabulary
 from odeembed.errors import ConfigError, DataError, MissingFileError, RunError
 from odeembed.evaluate import adjoints
+from odeembed.evaluate.densities import drawn
 from odeembed.evaluate.diagnosis import Figure, diagnose
 from odeembed.evaluate.masked import evaluate_split
 from odeembed.evaluate.vectors import WordVectors, readings
@@ -39,6 +40,7 @@ from odeembed.experiment import (
     to_json,
 )
 from odeembed.export import export
+from odeembed.models.density import DensityEstimator
 from odeembed.models.interpolator import MaskedInterpolator
 from odeembed.solve.config import Adjoint, SolveConfig
 from odeembed.train.brief import fit
@@ -93,7 +95,7 @@ class Run:
     Attributes:
       path: its directory.
       experiment: as read from its JSON.
-      vocabulary: as saved with it.
+      vocabulary: as saved with it; None where the data are not text.
       model: the experiment's, for this vocabulary.
       params: of the checkpoint opened, their moving average when one was kept.
       step: that the checkpoint was saved after.
@@ -101,7 +103,7 @@ class Run:
 
     path: Path
     experiment: Experiment
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | None
     model: nn.Module
     params: Any
     step: int
@@ -115,7 +117,7 @@ class Run:
         """
         path = Path(path)
         experiment = read_plan(path).experiment
-        vocabulary = load_vocabulary(path / VOCABULARY)
+        vocabulary = load_vocabulary(path / VOCABULARY) if _has_words(experiment) else None
         step, params = Checkpoints(path).restore_params(which)
         return cls(path, experiment, vocabulary, _specialise(experiment.model, vocabulary), params, step)
 
@@ -188,10 +190,10 @@ class Run:
         Raises:
           ConfigError: no such reading.
         """
-        name = reading or "embedding"
+        name, vocabulary = reading or "embedding", self._words()
         read = name.split("-")[0] != "embedding" and isinstance(self.model, MaskedInterpolator)
         dataset = self.dataset if read else None
-        found = readings(self.model, self.params, self.vocabulary, dataset)
+        found = readings(self.model, self.params, vocabulary, dataset)
         if name not in found:
             raise ConfigError(f"no reading {name!r}. Use one of {', '.join(found)}.")
         return found[name]
@@ -199,20 +201,17 @@ class Run:
     @cached_property
     def coder(self) -> Coder:
         """Sentences to codes and back; ConfigError where the model has no codes."""
-        longest = cast(Any, self.experiment.data).buckets[-1]
-        return Coder(self.model, self.params, self.vocabulary, longest)
+        return Coder(self.model, self.params, self._words(), self._longest())
 
     @cached_property
     def translator(self) -> Translator:
         """Sources to targets; ConfigError where the model does not translate."""
-        return Translator(
-            self.model, self.params, self.vocabulary, cast(Any, self.experiment.data).buckets[-1]
-        )
+        return Translator(self.model, self.params, self._words(), self._longest())
 
     def embed(self, lines: Iterable[str]) -> Iterator[sentences.Embedded]:
         """Yields a vector for each line: the mean of its contextual states; ConfigError where the model has none."""
         self._interpolates("encode gives a sentence's code")
-        return sentences.embed(self.model, self.params, self.vocabulary, lines)
+        return sentences.embed(self.model, self.params, self._words(), lines)
 
     def infill(self, sentence: str, k: int = 5) -> sentences.Filled:
         """Fills the gaps ___ of a sentence, and names the k likeliest words of each.
@@ -221,7 +220,7 @@ class Run:
           DataError: there is no gap; ConfigError: the model does not fill gaps.
         """
         self._interpolates("interpolate, sample and reconstruct are for it")
-        return sentences.infill(self.model, self.params, self.vocabulary, sentence, k)
+        return sentences.infill(self.model, self.params, self._words(), sentence, k)
 
     def beside(self, path: Path | str) -> "Run":
         """Another run, opened at its best checkpoint, to judge this one by; RunError where there is none."""
@@ -230,6 +229,27 @@ class Run:
     def fit(self, model: nn.Module, objective: Any, batch: Callable[[int], Batch], steps: int) -> Any:
         """Parameters of another model after a few steps on other data, with this run's seed; nothing is saved."""
         return fit(model, objective, batch, steps, self.experiment.seed)
+
+    def draw(self, count: int, seed: int = 0) -> np.ndarray:
+        """Points [count, d] drawn from a density, in the units of the data.
+
+        Raises:
+          ConfigError: the model is no density of points, or draws none.
+        """
+        if not isinstance(self.model, DensityEstimator):
+            raise ConfigError(f"{self.path} holds a {type(self.model).__name__}, which draws no points.")
+        return self.dataset.restored(drawn(self.model, self.params, count, seed))
+
+    def _words(self) -> Vocabulary:
+        if self.vocabulary is None:
+            raise ConfigError(
+                f"{self.path} was trained on points, not on words. Name a run of text; sample, evaluate and plot are "
+                f"for this one."
+            )
+        return self.vocabulary
+
+    def _longest(self) -> int:
+        return cast(Any, self.experiment.data).buckets[-1]
 
     def _interpolates(self, instead: str) -> None:
         if not isinstance(self.model, MaskedInterpolator):
@@ -499,7 +519,8 @@ def _siblings(file: Path, recorded: Mapping[str, Any]) -> Iterator[Mapping[str, 
 def _run(
     plan: Plan, path: Path, dataset: Any, report: Callable[[Mapping[str, Any]], object] | None, resume: bool
 ) -> dict[str, Any] | None:
-    dataset.vocabulary.save(path / VOCABULARY)
+    if _has_words(plan.experiment):
+        dataset.vocabulary.save(path / VOCABULARY)
     outcome = train_loop(plan.experiment, dataset, path, resume=resume, report=report)
     if outcome.stopped == "signal":
         return None
@@ -639,8 +660,12 @@ def _open_data(experiment: Experiment) -> Any:
     )
 
 
-def _specialise(model: nn.Module, vocabulary: Vocabulary) -> nn.Module:
-    return model.clone(vocab_size=vocabulary.size) if hasattr(model, "vocab_size") else model
+def _has_words(experiment: Experiment) -> bool:
+    return hasattr(experiment.data, "vocabulary")
+
+
+def _specialise(model: nn.Module, vocabulary: Vocabulary | None) -> nn.Module:
+    return model.clone(vocab_size=vocabulary.size) if vocabulary and hasattr(model, "vocab_size") else model
 
 
 def _plan_to_json(plan: Plan) -> dict[str, Any]:

@@ -478,3 +478,70 @@ def test_what_a_sequence_to_sequence_run_cannot_do_is_named(seq2seq, vae, capsys
 def test_a_collapsed_code_is_a_warning_that_names_the_remedies(folder, capsys):
     assert cli.main(["train", "vae", "--run", "collapsed", "--objective.annealing.end", "30"]) == 0
     assert "no active unit" in capsys.readouterr().err
+
+
+POINTS = """
+from odeembed.data.densities import ToyDensity
+from odeembed.data.points import PointData
+from odeembed.evaluate.densities import Densities
+from odeembed.experiment import Experiment
+from odeembed.fields.mlp import MLPField
+from odeembed.models.density import DensityEstimator
+from odeembed.models.flow import ContinuousFlow
+from odeembed.objectives.density import FlowMatching
+from odeembed.solve.config import SolveConfig
+from odeembed.train.optimizer import Optimizer
+
+experiments = {
+    "small": Experiment(
+        data=PointData(*(ToyDensity("circles", n, seed) for seed, n in enumerate((400, 50, 50))), rows=64),
+        model=DensityEstimator(ContinuousFlow(MLPField((16,), time=True), SolveConfig(solver="rk4", steps=2))),
+        objective=FlowMatching(),
+        optimizer=Optimizer(warmup=2, peak=1e-2),
+        steps=20,
+        log_every=5,
+        evaluate_every=10,
+        checkpoint_every=10,
+        monitor="nats",
+        scores=(Densities(rtol=1e-3, grid=20),),
+    )
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def points(folder):
+    """A run on points."""
+    (folder / "circles.py").write_text(POINTS)
+    assert cli.main(["train", "circles", "--run", "points"]) == 0
+    return folder / "points"
+
+
+def test_a_run_on_points_is_measured_drawn_from_and_resumed(points, capsys):
+    metrics = json.loads((points / "result.json").read_text())["metrics"]
+    assert {"nats", "density/truth", "density/mass", "density/inverse"} <= set(
+        metrics
+    ) and "perplexity" not in metrics
+    status, out, _ = spoken(
+        ["evaluate", "points", "--solver", "dopri5", "--rtol", "1e-5", "--atol", "1e-5"], capsys
+    )
+    nats = float(re.search(r"^nats +(\S+)", out, re.M)[1])
+    assert status == 0 and nats == pytest.approx(metrics["nats"], abs=0.05) and nats != metrics["nats"]
+    status, out, _ = spoken(["sample", "points", "-n", "3"], capsys)
+    assert status == 0 and np.loadtxt(out.splitlines()).shape == (3, 2)
+    assert spoken(["sample", "points", "-n", "5", "--output", "drawn.npy"], capsys)[0] == 0
+    np.testing.assert_allclose(np.load("drawn.npy")[:3], np.loadtxt(out.splitlines()), rtol=1e-5)
+    status, out, _ = spoken(["diagnose", "points", "--rows", "2"], capsys)
+    assert status == 0 and re.search(r"^gradient replay +\S+e-0[678]", out, re.M)
+    assert spoken(["resume", "points"], capsys)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["neighbors", "points", "a"], ["infill", "points", "a ___"], ["embed", "points"], ["translate", "points"],
+     ["interpolate", "points", "a", "b"], ["export", "points"], ["encode", "points"]],
+)  # fmt: skip
+def test_what_needs_words_says_that_there_are_none(points, command, capsys):
+    status, _, err = spoken(command, capsys)
+    assert status == 2 and err.count("\n") == 1
+    assert "trained on points, not on words" in err or "holds a DensityEstimator" in err

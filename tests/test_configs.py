@@ -15,6 +15,7 @@ import pytest
 from odeembed import experiment as tree
 from odeembed import runs
 from odeembed.batch import Batch
+from odeembed.data.points import PointData, Table
 from odeembed.data.sources import TextFiles
 from odeembed.data.vocabulary import Words
 from odeembed.train.state import init_state
@@ -80,11 +81,27 @@ def test_two_steps_of_the_published_form(name, size, text):
     )
     dataset, optimizer = data.open(loaded.seed), loaded.optimizer.build(2)
     model, batch = dataset.specialise(loaded.model), jax.tree.map(jnp.asarray, dataset.batch(0))
+    losses = two_losses(model, loaded, optimizer, batch)
+    assert np.isfinite(losses).all() and losses[1] != losses[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["moons_rnode", "protein_planar", "miniboone_flow"])
+def test_two_steps_of_the_published_form_on_points(name, tmp_path):
+    loaded = tree.load_config(str(CONFIGS / f"{name}.py"), "full")
+    np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(64, loaded.model.width)))
+    dataset = PointData(Table(str(tmp_path / "points.npy")), rows=16).open(loaded.seed)
+    model, optimizer = dataset.specialise(loaded.model), loaded.optimizer.build(2)
+    batch = jax.tree.map(jnp.asarray, dataset.batch(0))
+    losses = two_losses(model, loaded, optimizer, batch)
+    assert np.isfinite(losses).all() and losses[1] != losses[0]
+
+
+def two_losses(model, loaded, optimizer, batch):
     state = init_state(model, loaded.objective, optimizer, batch, loaded.seed, loaded.ema)
     settings = {"accumulate": loaded.accumulate, "ema": loaded.ema, "products": loaded.products}
     step = jax.jit(make_step(model, loaded.objective, optimizer, **settings), donate_argnums=0)
-    losses = [float((state := step(state, batch)).means["loss"].value) for _ in range(2)]
-    assert np.isfinite(losses).all() and losses[1] != losses[0]
+    return [float((state := step(state, batch)).means["loss"].value) for _ in range(2)]
 
 
 def parameters(name, size):

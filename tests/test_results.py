@@ -322,3 +322,28 @@ def test_what_made_sentences_collapse_has_a_row_a_set_up(checkout):
     found = cells(tables(checkout)["collapse"])[2:]
     assert [line[0] for line in found] == ["as published", "targets in place"]
     assert found[0][5] == "0.900 ± 0.100" and found[1][-1] == "1"
+
+
+def test_densities_stand_beside_simple_estimates_of_the_same_points(checkout):
+    model = {"model": {"type": "odeembed.models.density:DensityEstimator"}}
+    for seed in range(2):
+        metrics = {"density/nats": 2.5 + seed / 10, "density/inverse": 3e-4 * (seed + 1), "nats": 2.5}
+        make_run(checkout, "wine_planar", seed, metrics=metrics, experiment=model)
+        metrics |= {"density/truth": 2.4, "density/divergence": 0.1, "density/mass": 1.0}
+        make_run(checkout, "moons_flow", seed, metrics=metrics, experiment=model)
+    rows = [
+        {"corpus": "moons", "model": "Gaussian", "nats": 3.0, "truth": 2.4},
+        {"corpus": "wine", "model": "Gaussian", "nats": 9.0},
+    ]
+    (checkout / "benchmarks" / "results" / "densities.json").write_text(
+        json.dumps({"kind": "densities", "rows": rows})
+    )
+    found = tables(checkout)
+    header, _, gaussian, flow = cells(found["densities-known"])
+    assert dict(zip(header, gaussian, strict=True))["KL from the truth"] == "0.6000"
+    row = dict(zip(header, flow, strict=True))
+    assert (row["points"], row["model"], row["nats"]) == ("moons", "flow, full", "2.550 ± 0.050")
+    assert (row["mass"], row["there and back"], row["by the fine solve"]) == ("1.0000 ± 0.0000", "6e-04", "–")
+    header, _, gaussian, planar = cells(found["densities-tables"])
+    assert gaussian[:2] == ["wine", "Gaussian"] and planar[:2] == ["wine", "planar, full"]
+    assert "interpolation-moons" not in found

@@ -251,12 +251,12 @@ def _minibatching(model: Any, params: Any, batch: Batch) -> Iterator[Figure]:
     yield Figure(
         "batch difference",
         difference,
-        "of a sentence's readings alone and in the batch, the largest over their rms",
+        "of a row's readings alone and in the batch, the largest over their rms",
     )
     yield Figure(
-        "batch steps", other_steps, f"of {real.shape[0]} sentences take other steps alone than in the batch"
+        "batch steps", other_steps, f"of {real.shape[0]} rows take other steps alone than in the batch"
     )
-    yield Figure("failed", failed, f"of {real.shape[0]} sentences have a solve that failed")
+    yield Figure("failed", failed, f"of {real.shape[0]} rows have a solve that failed")
 
 
 def _read(mask, count):

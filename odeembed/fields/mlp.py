@@ -7,7 +7,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-_STEEPEST = {"tanh": 1.0, "softplus": 1.0, "gelu": 1.129}  # of jax's gelu, by tanh: 1.12899...
+ACTIVATIONS = {"tanh": jnp.tanh, "softplus": nn.softplus, "gelu": nn.gelu}
+STEEPEST = {"tanh": 1.0, "softplus": 1.0, "gelu": 1.129}  # of jax's gelu, by tanh: 1.12899...
 
 
 class MLPField(nn.Module):
@@ -37,7 +38,7 @@ class MLPField(nn.Module):
     @nn.compact
     def __call__(self, t: Any, y: Float[Array, "*b d"], context: Any = None) -> Float[Array, "*b d"]:
         """The derivative at time t; [*b, d] like y."""
-        activation = {"tanh": jnp.tanh, "softplus": nn.softplus, "gelu": nn.gelu}[self.activation]
+        activation = ACTIVATIONS[self.activation]
         x = jnp.concatenate([y, context], axis=-1) if self.condition else y
         if self.time:
             x = jnp.concatenate([x, jnp.broadcast_to(t, (*y.shape[:-1], 1)).astype(y.dtype)], axis=-1)
@@ -60,7 +61,7 @@ class MLPField(nn.Module):
         """
         kernels = [layer["kernel"] for layer in self._layers()]
         kernels[0] = kernels[0][: kernels[-1].shape[1]]
-        steepest = _STEEPEST[self.activation] ** len(self.hidden)
+        steepest = STEEPEST[self.activation] ** len(self.hidden)
         return steepest * jnp.prod(jnp.stack([jnp.linalg.norm(kernel, 2) for kernel in kernels]))
 
     def bound(self, radius: float = 1.0) -> Float[Array, " d"] | float:

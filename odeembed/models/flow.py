@@ -41,6 +41,11 @@ class FlowDensity(NamedTuple):
     failed: Any
     penalty: Any = None
 
+    @property
+    def states(self) -> Float[Array, "b 1 d"]:
+        """The bases: what is read of each path, as `states` of other models."""
+        return self.base[:, None]
+
 
 class ContinuousFlow(nn.Module):
     """x = y(length) for y(0) ~ N(0, I) and dy/dt = field(t, y, context), with the density of x.
@@ -82,22 +87,31 @@ class ContinuousFlow(nn.Module):
         return self.log_prob(x, context, keys)
 
     def log_prob(
-        self, x: Float[Array, "b d"], context: Any = None, keys: Key[Array, " b"] | None = None
+        self,
+        x: Float[Array, "b d"],
+        context: Any = None,
+        keys: Key[Array, " b"] | None = None,
+        trace: Trace | None = None,
     ) -> FlowDensity:
         """The density at x, by the path from x back to its base.
 
         Args:
           context: what the field is given, in rows.
           keys: one a row, of Hutchinson's noise and of the Jacobian term of a penalty; None with an exact trace.
+          trace: taken instead of the flow's own.
         """
-        base, gained, found = self._carried(x, (self.length, 0.0), context, keys)
+        base, gained, found = self._carried(x, (self.length, 0.0), context, keys, trace or self.trace)
         return _density(base, x, -gained, found)
 
     def forward(
-        self, base: Float[Array, "b d"], context: Any = None, keys: Key[Array, " b"] | None = None
+        self,
+        base: Float[Array, "b d"],
+        context: Any = None,
+        keys: Key[Array, " b"] | None = None,
+        trace: Trace | None = None,
     ) -> FlowDensity:
         """The point x to which each base is carried, and the density there; arguments as for `log_prob`."""
-        x, gained, found = self._carried(base, (0.0, self.length), context, keys)
+        x, gained, found = self._carried(base, (0.0, self.length), context, keys, trace or self.trace)
         return _density(base, x, gained, found)
 
     def sample(self, keys: Key[Array, " b"], width: int, context: Any = None) -> FlowDensity:
@@ -120,9 +134,9 @@ class ContinuousFlow(nn.Module):
         """The field itself, dy/dt at time t [b, 1]: what is fitted by flow matching."""
         return self.field(t, y, context)
 
-    def _carried(self, y, ends, context, keys):
+    def _carried(self, y, ends, context, keys, trace):
         """The state at the other end, the integral [b] of the trace on the way there, and the solution."""
-        if self.trace == "hutchinson" and keys is None and not self.is_initializing():
+        if trace == "hutchinson" and keys is None and not self.is_initializing():
             raise ConfigError("trace = 'hutchinson' needs a key for each row; got none. Pass keys=.")
         zero = jnp.zeros_like(y[:, :1])
         if self.is_initializing():
@@ -138,7 +152,7 @@ class ContinuousFlow(nn.Module):
             context, noise = context
             return with_divergence(lambda y: f(variables, t, y, context), state[0], noise)
 
-        noise = e if self.trace == "hutchinson" else None
+        noise = e if trace == "hutchinson" else None
         # The integral counts in no penalty.
         found = solve(
             field, variables, (y, zero), ts, self.config, (context, noise), noise=(e, jnp.zeros_like(zero))

@@ -4,15 +4,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from odeembed.evaluate.densities import log_densities
 from odeembed.evaluate.held_out import held_out
 from odeembed.evaluate.sentence_path import SentencePath, sentence_path
 from odeembed.evaluate.trajectory import trajectory
 from odeembed.evaluate.vectors import WordVectors, readings
+from odeembed.models.flow import ContinuousFlow
 from odeembed.models.interpolator import MaskedInterpolator
 from odeembed.models.sentence_vae import SentenceVAE
 from odeembed.models.seq2seq import Seq2Seq
+from odeembed.plots.density import density_and_path
 from odeembed.plots.embedding_map import embedding_map
 from odeembed.plots.figure import save
 from odeembed.plots.gaps import by_gap, by_shift
@@ -24,10 +29,11 @@ from odeembed.train.logs import read_metrics
 
 
 def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
-    """Draws a run's training curves and embedding map, and what its kind of model shows of held-out sentences.
+    """Draws a run's training curves, of models of words the embedding map, and what else its kind of model shows.
 
-    An interpolator shows one with hidden tokens, and once the run has a result its quality by gap; a sentence VAE the
-    walk between two; a sequence-to-sequence model the path of its decoder while it says one.
+    An interpolator shows a held-out sentence with hidden tokens, and once the run has a result its quality by gap; a
+    sentence VAE the walk between two sentences; a sequence-to-sequence model the path of its decoder while it says one;
+    a density in the plane itself, and how it comes about in time.
 
     Args:
       run: has path, model, params, vocabulary and dataset, and the coder or translator of such a model.
@@ -35,19 +41,24 @@ def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
     """
     folder = Path(run.path) / "plots" if folder is None else Path(folder)
     name = Path(run.path).name
-    vectors = readings(run.model, run.params, run.vocabulary, removed=())["embedding"]
+    metric, unit = ("nats", "nats a point") if run.vocabulary is None else ("perplexity", "nats a token")
     drawn = [
         save(
-            training_curves({name: read_metrics(run.path)}),
+            training_curves({name: read_metrics(run.path)}, metric, unit),
             folder / "training.png",
-            f"Training loss and held-out perplexity of {name} by step.",
-        ),
+            f"Training loss and held-out {metric} of {name} by step.",
+        )
+    ]
+    if run.vocabulary is None:
+        return [*drawn, *_density(run, folder / "density.png")]
+    vectors = readings(run.model, run.params, run.vocabulary, removed=())["embedding"]
+    drawn.append(
         save(
             embedding_map(vectors, families(vectors)),
             folder / "embedding.png",
             f"Word vectors of {name} in their two directions of largest variance.",
-        ),
-    ]
+        )
+    )
     if isinstance(run.model, SentenceVAE) and run.model.latent:
         drawn.append(_walk(run, folder / "walk.png"))
     if isinstance(run.model, Seq2Seq):
@@ -65,6 +76,28 @@ def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
             text = f"Accuracy of {name} for tokens read before, at and after their time."
             drawn.append(save(by_shift({name: metrics}), folder / "shifts.png", text))
     return drawn
+
+
+def _density(run: Any, file: Path) -> list[Path]:
+    """Of a continuous flow in the plane: two thousand points, a grid of 200 x 200, ten times."""
+    if run.model.width != 2 or not isinstance(run.model.flow, ContinuousFlow):
+        return []
+    points, length = run.dataset.points["test"][:2000], run.model.flow.length
+    reach = 1.1 * float(np.abs(points).max())
+    axis = np.linspace(-reach, reach, 200, dtype=np.float32)
+    grid = np.stack(np.meshgrid(axis, axis), -1)
+    density = np.exp(log_densities(run.model, run.params, grid.reshape(-1, 2)).log_prob).reshape(
+        grid.shape[:2]
+    )
+    bases = jax.random.normal(jax.random.key(0), (len(points), 2))
+    ts = np.linspace(0, length, 10)
+    path = run.model.apply({"params": run.params}, bases, jnp.asarray(ts, jnp.float32), method="transport").ys
+    path = np.asarray(path)
+    figure = density_and_path(points, path[:, -1], density, reach, path, ts.tolist())
+    text = (
+        f"Points, draws and density of {Path(run.path).name}, and its draws at ten times from noise to data."
+    )
+    return [save(figure, file, text)]
 
 
 def _walk(run: Any, file: Path) -> Path:

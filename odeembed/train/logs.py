@@ -116,6 +116,7 @@ def _text(record: Mapping[str, Any]) -> str:
 _SHOWN = (
     ("loss", "loss", 4),
     ("nll", "nll", 4),
+    ("nats", "nats", 4),
     ("perplexity", "perplexity", 2),
     ("accuracy", "accuracy", 4),
     ("solver/evaluations", "evaluations", 1),

@@ -10,6 +10,7 @@ import pytest
 
 from odeembed.fields.attention import AttentionContext, AttentionField
 from odeembed.fields.augmented import Augmented
+from odeembed.fields.concat_squash import ConcatSquashField
 from odeembed.fields.gated import Gated
 from odeembed.fields.gru import GRUField
 from odeembed.fields.lipschitz import Bounded
@@ -27,6 +28,7 @@ FIELDS = [
     Bounded(GRUField(), constant=0.5),
     Augmented(Bounded(Gated(), constant=2.0)),
     AttentionField(heads=2),
+    ConcatSquashField(hidden=(8,)),
 ]
 D = 6
 

@@ -4,16 +4,22 @@ import json
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
+from odeembed.data.densities import ToyDensity
+from odeembed.data.points import PointData
 from odeembed.data.sources import TextFiles
 from odeembed.data.text import TextData
 from odeembed.evaluate.vectors import WordVectors
 from odeembed.models.decoders import JumpDecoder
+from odeembed.models.density import DensityEstimator
 from odeembed.models.encoders import JumpFlow
+from odeembed.models.flow import ContinuousFlow
 from odeembed.models.interpolator import Jump, MaskedInterpolator
+from odeembed.models.planar import PlanarFlow
 from odeembed.models.seq2seq import Seq2Seq
 from odeembed.objectives.masked_interpolation import MaskedInterpolation
 from odeembed.objectives.sequence import SequenceNLL
@@ -78,3 +84,18 @@ def test_families_share_no_word():
     assert len(found) == 6
     assert len(named) == len(set(named)) == 30
     assert found[0][0] == words[5]
+
+
+def test_a_density_in_the_plane_is_drawn_with_its_way_there_and_others_are_not(run, tmp_path):
+    facts = {
+        "vocabulary": None,
+        "path": run.path,
+        "dataset": PointData(ToyDensity(count=200), rows=16).open(0),
+    }
+    for flow, width in ((ContinuousFlow(), 2), (ContinuousFlow(), 3), (PlanarFlow(2), 2)):
+        model = DensityEstimator(flow, width)
+        params = model.init(jax.random.key(0), jnp.zeros((1, width)), method="log_prob")["params"]
+        drawn = draw(SimpleNamespace(**facts, model=model, params=params), tmp_path)
+        whole = width == 2 and isinstance(flow, ContinuousFlow)
+        assert {path.name for path in drawn} == {"training.png"} | ({"density.png"} if whole else set())
+    assert "at ten times" in Image.open(tmp_path / "density.png").info["Description"]

@@ -1,0 +1,5 @@
+"""moons_flow on a checkerboard."""
+
+from moons_flow import on
+
+experiments = on("checkerboard")

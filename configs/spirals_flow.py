@@ -1,0 +1,5 @@
+"""moons_flow on two spirals."""
+
+from moons_flow import on
+
+experiments = on("spirals")
