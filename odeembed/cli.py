@@ -235,9 +235,15 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     one = verb(
-        "bench", _bench, "measure what the gradient methods of a solve cost, and say which to take when"
+        "bench",
+        _bench,
+        "measure what gradient methods cost and which to take when, or how fast solvers converge",
     )
-    one.add_argument("what", choices=["adjoints"], help="adjoints: memory, time and error of each")
+    one.add_argument(
+        "what",
+        choices=["adjoints", "orders"],
+        help="adjoints: memory, time and error of each; orders: error of each solver over its steps",
+    )
     one.add_argument(
         "--out", type=Path, default=Path("runs/bench"), metavar="DIR", help="default: runs/bench"
     )
@@ -620,12 +626,20 @@ def _bench(arguments: argparse.Namespace) -> int:
     from odeembed import results, runs
     from odeembed.evaluate.adjoints import QUICK, Lab
 
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    if arguments.what == "orders":
+        result = runs.bench_orders(arguments.out, say)
+        print(results.order_table(result))
+        print(f"The measurements and their plot are in {arguments.out}")
+        return 0
     sizes = {name: getattr(arguments, name) for name in ("batch", "width")}
     lab = replace(
         QUICK if arguments.quick else Lab(),
         **{name: size for name, size in sizes.items() if size is not None},
     )
-    result = runs.bench_adjoints(arguments.out, lab, lambda line: print(line, file=sys.stderr, flush=True))
+    result = runs.bench_adjoints(arguments.out, lab, say)
     tables = results.adjoint_tables(result)
     print("\n".join((tables["adjoints-steps"], tables["adjoints-tolerance"], tables["adjoints-advice"])))
     print(f"The measurements and their plot are in {arguments.out}")

@@ -34,7 +34,7 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     all; sequence to sequence has sequences-, bleu-, between- and probes-<corpus>, decoding and collapse; densities have
     densities-known and densities-tables. Of the solvers: solvers-<workload> (every variant), solver-ratios (with their
     targets), solver-circumstances, overheads and precision. Of the gradient methods: adjoints-steps,
-    adjoints-tolerance, adjoints-advice and adjoints-circumstances.
+    adjoints-tolerance, adjoints-advice and adjoints-circumstances; of the solvers' convergence orders.
 
     Args:
       root: the checkout.
@@ -96,6 +96,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
         found["precision"] = _precision(measured["precision"])
     for result in measured["adjoints"]:
         found |= adjoint_tables(result)
+    for result in measured["orders"]:
+        found["orders"] = order_table(result)
     return found
 
 
@@ -749,6 +751,23 @@ def adjoint_tables(result: Result) -> dict[str, str]:
         "adjoints-advice": f"{result['advice']}\n",
         "adjoints-circumstances": _markdown(header, [facts]),
     }
+
+
+def order_table(result: Result) -> str:
+    """What `bench orders` measured: for each problem and method the order seen, and the error by steps."""
+    steps = sorted({row["steps"] for row in result["rows"]})
+    shown = [count for count in steps if count in (4, 16, 64, 256)]
+    cells: dict[tuple[str, str], dict[int, Result]] = defaultdict(dict)
+    for row in result["rows"]:
+        cells[row["problem"], row["method"]][row["steps"]] = row
+    rows = []
+    for (problem, method), found in cells.items():
+        seen = [row["observed"] for _, row in sorted(found.items()) if row["observed"] is not None]
+        errors = [f"{found[count]['error']:.0e}" if count in found else "–" for count in shown]
+        order = next(iter(found.values()))["order"]
+        rows.append([problem, method, order, f"{seen[-1]:.2f}" if seen else "–", *errors])
+    header = " | ".join(["problem", "method", "order", "observed", *(f"{count} steps" for count in shown)])
+    return _markdown(header, rows)
 
 
 def _adjoint_table(by: str, rows: Sequence[Result]) -> str:

@@ -23,7 +23,7 @@ from odeembed.batch import Batch
 from odeembed.codes import Coder
 from odeembed.data.vocabulary import Vocabulary, load_vocabulary
 from odeembed.errors import ConfigError, DataError, MissingFileError, RunError
-from odeembed.evaluate import adjoints
+from odeembed.evaluate import adjoints, orders
 from odeembed.evaluate.densities import drawn
 from odeembed.evaluate.diagnosis import Figure, diagnose
 from odeembed.evaluate.masked import evaluate_split
@@ -420,22 +420,29 @@ def bench_adjoints(
     from odeembed.plots.adjoints import costs, described
     from odeembed.plots.figure import save
 
-    folder, lab = Path(folder), adjoints.Lab() if lab is None else lab
-    commit, clean = _commit()
+    lab = adjoints.Lab() if lab is None else lab
+    result = {"kind": "adjoints", "sizes": asdict(lab), **_circumstances()}
     rows = adjoints.measure(lab, say=say)
-    result = {
-        "kind": "adjoints",
-        "sizes": asdict(lab),
-        "commit": commit,
-        "clean": clean,
-        "versions": _versions(),
-        "device": _device(),
-        "advice": adjoints.advice(rows),
-        "rows": rows,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "adjoints.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
-    save(costs(rows), folder / "adjoints.png", described(rows))
+    result |= {"advice": adjoints.advice(rows), "rows": rows}
+    _write_bench(result, folder)
+    save(costs(rows), Path(folder) / "adjoints.png", described(rows))
+    return result
+
+
+def bench_orders(
+    folder: Path | str = "runs/bench", say: Callable[[str], object] = lambda line: None
+) -> dict[str, Any]:
+    """Measures how fast every method converges and writes orders.json and orders.png.
+
+    Args:
+      say: told of each measurement as soon as it is done.
+    """
+    from odeembed.plots.figure import save
+    from odeembed.plots.orders import convergence, described
+
+    result = {"kind": "orders", **_circumstances(), "rows": orders.measure(say=say)}
+    _write_bench(result, folder)
+    save(convergence(result["rows"]), Path(folder) / "orders.png", described(result["rows"]))
     return result
 
 
@@ -537,7 +544,6 @@ def _result(plan: Plan, run: Run, outcome: Outcome) -> dict[str, Any]:
     start = time.perf_counter()
     valid = {f"valid/{name}": value for name, value in outcome.metrics.items()}
     metrics = run.evaluate() | valid | run.score()
-    commit, clean = _commit()
     return {
         "config": plan.config,
         "size": plan.size,
@@ -545,10 +551,7 @@ def _result(plan: Plan, run: Run, outcome: Outcome) -> dict[str, Any]:
         "overrides": list(plan.overrides),
         "fingerprint": fingerprint(plan.experiment),
         "experiment": to_json(plan.experiment),
-        "commit": commit,
-        "clean": clean,
-        "versions": _versions(),
-        "device": _device(),
+        **_circumstances(),
         "steps": outcome.steps,
         "best_step": run.step,
         "stopped": outcome.stopped,
@@ -568,6 +571,17 @@ def _result(plan: Plan, run: Run, outcome: Outcome) -> dict[str, Any]:
             for name, value in metrics.items()
         },
     }
+
+
+def _circumstances() -> dict[str, Any]:
+    """In which something was measured."""
+    commit, clean = _commit()
+    return {"commit": commit, "clean": clean, "versions": _versions(), "device": _device()}
+
+
+def _write_bench(result: Mapping[str, Any], folder: Path | str) -> None:
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    _write(Path(folder) / f"{result['kind']}.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
 
 
 def _parameters(params: Any) -> dict[str, int]:
