@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from odeembed.plots.figure import panels, style
+from odeembed.plots.figure import PALETTE, panels, style
 
 Row = Mapping[str, Any]
 
@@ -24,7 +24,9 @@ def convergence(rows: Sequence[Row]) -> Figure:
             found = [row for row in rows if (row["problem"], row["method"]) == (problem, method)]
             points = [(row["evaluations"], row["error"]) for row in found if row["error"] > 0]
             label = f"{method} ({found[0]['order']})" if found else method
-            ax.plot(*zip(*points, strict=True), label=label, marker="o", markersize=3, **style(number))
+            ax.plot(
+                *zip(*points, strict=True), label=label, marker=_marker(number), markersize=4, **style(number)
+            )
         ax.set(
             xlabel="evaluations of the field", ylabel="relative error at the end", xscale="log", yscale="log"
         )
@@ -33,6 +35,11 @@ def convergence(rows: Sequence[Row]) -> Figure:
         *axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, title="(order)"
     )
     return figure
+
+
+def _marker(number: int) -> str:
+    """Another one where colours and dashes begin again."""
+    return "os^"[number // len(PALETTE) % 3]
 
 
 def described(rows: Sequence[Row]) -> str:
