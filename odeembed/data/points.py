@@ -113,7 +113,10 @@ class PointDataset:
       data: its configuration.
       points: the rows of each split, float32 [n, d], standardised where that is asked for.
       mean, scale: what was subtracted from each column, and by what it was divided then; float64 [d].
+      entries: what a batch has in its rows.
     """
+
+    entries = "points"
 
     def __init__(self, data: PointData, seed: int):
         self.data, self.seed = data, seed

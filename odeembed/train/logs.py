@@ -15,7 +15,7 @@ TIMING = ("seconds", "tokens_per_second")  # the fields of a line that differ be
 
 
 # What follows a run: a function of one record. A record has a "kind": "train" and "eval" are lines of metrics.jsonl
-# with "steps" (of the whole run) and "seconds_left" added; "notice" has a "text".
+# with "steps" (of the whole run), "seconds_left" and "entries" (what is counted) added; "notice" has a "text".
 Report = Callable[[Mapping[str, Any]], object]
 
 
@@ -107,7 +107,7 @@ def _text(record: Mapping[str, Any]) -> str:
         f"{label} {record[key]:.{digits}f}" for key, label, digits in _SHOWN if _finite(record.get(key))
     ]
     if _finite(record.get("tokens_per_second")):
-        shown.append(f"{record['tokens_per_second']:,.0f} tokens/s")
+        shown.append(f"{record['tokens_per_second']:,.0f} {record.get('entries', 'tokens')}/s")
     if _finite(record.get("seconds_left")):
         shown.append(f"{_clock(record['seconds_left'])} left")
     return "  ".join(shown)

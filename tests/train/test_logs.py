@@ -66,7 +66,7 @@ def test_progress_without_a_terminal_is_a_line_a_record(capsys):
     progress({"kind": "notice", "text": "compiling"})
     progress(
         {"kind": "train", "step": 50, "steps": 200, "loss": 5.25, "solver/evaluations": 62.0,
-         "tokens_per_second": 12345.6, "seconds_left": 3725.0}
+         "tokens_per_second": 12345.6, "seconds_left": 3725.0, "entries": "points"}
     )  # fmt: skip
     progress(
         {"kind": "eval", "step": 50, "steps": 200, "nll": 5.0, "perplexity": 148.4, "accuracy": math.nan}
@@ -74,7 +74,7 @@ def test_progress_without_a_terminal_is_a_line_a_record(capsys):
     progress.close()
     assert capsys.readouterr().err.splitlines() == [
         "compiling",
-        "step 50/200  loss 5.2500  evaluations 62.0  12,346 tokens/s  1:02:05 left",
+        "step 50/200  loss 5.2500  evaluations 62.0  12,346 points/s  1:02:05 left",
         "step 50/200  held out:  nll 5.0000  perplexity 148.40",
     ]
 

@@ -329,6 +329,7 @@ def test_the_report_follows_the_run(tiny, tmp_path):
     assert notices == [f"compiling the step for batches of shape 16x{length}" for length in (6, 10)]
     lines = [record for record in records if record["kind"] != "notice"]
     assert [line["step"] for line in lines] == [5, 10, 10]
+    assert {line["entries"] for line in lines} == {"tokens"}
     assert lines[0]["steps"] == 10 and lines[0]["seconds_left"] > 0 == lines[-1]["seconds_left"]
 
 
