@@ -23,12 +23,12 @@ FIELDS = [
     MLPField(hidden=(8, 8), time=True, activation="softplus"),
     MLPField(activation="gelu"),
     GRUField(),
+    ConcatSquashField(hidden=(8,)),
     Gated(),
     Augmented(extra=3),
     Bounded(GRUField(), constant=0.5),
     Augmented(Bounded(Gated(), constant=2.0)),
     AttentionField(heads=2),
-    ConcatSquashField(hidden=(8,)),
 ]
 D = 6
 
