@@ -15,7 +15,7 @@ from odeembed.objectives.sentence_vae import CodeFlowMatching
 from odeembed.solve.config import SolveConfig
 
 prior = ContinuousFlow(
-    MLPField(hidden=(128, 128), time=True, size_at_start=0.0), SolveConfig(solver="rk4", steps=8)
+    MLPField(hidden=(256, 256), time=True, size_at_start=0.0), SolveConfig(solver="rk4", steps=8)
 )
 kept = ("encoder", "moments", "decoder", "embedding", "bias", "read_out")
 
@@ -27,7 +27,8 @@ def fitted(one: Experiment, size: str) -> Experiment:
         model=model.clone(prior=prior),
         objective=CodeFlowMatching(),
         optimizer=replace(one.optimizer, frozen=kept, peak=2e-3),
-        steps=one.steps // 2,
+        steps=3 * one.steps,  # none of them says a sentence, so that they are cheap
+        evaluate_every=one.steps,
         monitor="prior_nll",
         init_from=f"runs/ptb_jump-{size}-seed{{seed}}",
         init_only=kept,
