@@ -1,38 +1,6 @@
-"""A continuous flow as prior, fitted by flow matching to the codes of the ptb_jump of its seed, which stay as they are.
+"""A continuous flow as prior of ptb_flow's codes, as in ptb_jump_prior."""
 
-odeembed train configs/ptb_jump.py && odeembed train configs/ptb_flow_prior.py
-"""
+from ptb_flow import experiments as coder
+from ptb_jump_prior import with_prior
 
-from dataclasses import replace
-
-from ptb_jump import experiments as jump
-from ptb_jump import model
-
-from odeembed.experiment import Experiment
-from odeembed.fields.mlp import MLPField
-from odeembed.models.flow import ContinuousFlow
-from odeembed.objectives.sentence_vae import CodeFlowMatching
-from odeembed.solve.config import SolveConfig
-
-prior = ContinuousFlow(
-    MLPField(hidden=(256, 256), time=True, size_at_start=0.0), SolveConfig(solver="rk4", steps=8)
-)
-kept = ("encoder", "moments", "decoder", "embedding", "bias", "read_out")
-
-
-def fitted(one: Experiment, size: str) -> Experiment:
-    """Only the prior is trained, on what the encoder makes of the training sentences."""
-    return replace(
-        one,
-        model=model.clone(prior=prior),
-        objective=CodeFlowMatching(),
-        optimizer=replace(one.optimizer, frozen=kept, peak=2e-3),
-        steps=3 * one.steps,  # none of them says a sentence, so that they are cheap
-        evaluate_every=one.steps,
-        monitor="prior_nll",
-        init_from=f"runs/ptb_jump-{size}-seed{{seed}}",
-        init_only=kept,
-    )
-
-
-experiments = {size: fitted(one, size) for size, one in jump.items()}
+experiments = with_prior("ptb_flow", coder)
