@@ -288,6 +288,31 @@ _GOALS = (
     ("jump: mutual information, nats", "ptb_jump-small", "codes/mutual_information", None, "at least", 5.3),
     ("jump: active units", "ptb_jump-small", "codes/active_units", None, "at least", 32.0),
     ("flow: perplexity (Bowman et al. 2016)", "ptb_flow-small", "iw/perplexity", None, "at most", 380.0),
+    (
+        "jump, prior fitted: perplexity over its twin's",
+        "ptb_jump_prior-small",
+        "iw/perplexity",
+        "ptb_gru_prior-small",
+        "at most",
+        1.02,
+    ),
+    (
+        "jump, prior fitted: perplexity (texar's)",
+        "ptb_jump_prior-small",
+        "iw/perplexity",
+        None,
+        "at most",
+        105.5,
+    ),
+    ("jump, prior fitted: KL, nats", "ptb_jump_prior-small", "kl", None, "at least", 4.0),
+    (
+        "flow, prior fitted: perplexity (Bowman's)",
+        "ptb_flow_prior-small",
+        "iw/perplexity",
+        None,
+        "at most",
+        380.0,
+    ),
     *(
         (
             f"grammar, {way}: share that parses",

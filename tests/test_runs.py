@@ -112,7 +112,7 @@ def test_a_diagnosis_measures_the_run_s_own_sentences_under_every_gradient_metho
     run = Run.open(trained)
     found = {figure.name: figure for figure in run.diagnose(rows=2)}
     assert {"body.flow.forward lipschitz", "return replay", "gradient direct", "failed"} <= set(found)
-    assert found["gradient direct"].value < 1e-5 and "of 2 sentences" in found["failed"].meaning
+    assert found["gradient direct"].value < 1e-5 and "of 2 rows" in found["failed"].meaning
     discrete = run.model.clone(body=Jump(flow=JumpFlow(hidden=8, field=None)))
     with pytest.raises(RunError, match="solves no equation"):
         next(dataclasses.replace(run, model=discrete).diagnose())

@@ -27,7 +27,7 @@ class DensityEstimator(nn.Module):
 
     def __call__(self, batch: Batch, keys: Key[Array, " b"] | None = None) -> FlowDensity:
         """The density at a batch's points: without keys by the exact trace, with one a point by the flow's own."""
-        return self.log_prob(batch.values, keys)
+        return self.log_prob(jnp.asarray(batch.values), keys)
 
     def log_prob(self, x: Float[Array, "b d"], keys: Key[Array, " b"] | None = None) -> FlowDensity:
         """The density at points, likewise."""

@@ -9,16 +9,15 @@ from matplotlib.figure import Figure
 
 from odeembed.plots.figure import PALETTE, mosaic
 
-Points = Float[np.ndarray, "n 2"]
 _ACROSS = 5  # frames side by side
 
 
 def density_and_path(
-    points: Points,
-    drawn: Points,
+    points: Float[np.ndarray, "n 2"],
+    drawn: Float[np.ndarray, "m 2"],
     density: Float[np.ndarray, "g g"],
     reach: float,
-    path: Float[np.ndarray, "n t 2"],
+    path: Float[np.ndarray, "k t 2"],
     ts: Sequence[float],
 ) -> Figure:
     """Draws the three side by side, and below them the same bases at each of their times.
@@ -45,7 +44,7 @@ def density_and_path(
     return figure
 
 
-def _scatter(ax: Axes, points: Points, reach: float, title: str) -> None:
+def _scatter(ax: Axes, points: Float[np.ndarray, "n 2"], reach: float, title: str) -> None:
     ax.scatter(*points.T, s=1.0, color=PALETTE[0], alpha=0.4, linewidths=0)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     ax.set_title(title, fontsize=9)
