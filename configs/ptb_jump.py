@@ -2,6 +2,7 @@
 
     odeembed train configs/ptb_lm.py --size small       # first: the language model that judges samples and walks
     odeembed train configs/ptb_jump.py --size small     # two CPU cores, minutes
+    odeembed train configs/ptb_jump.py --size long      # the same for half as long again
     odeembed train configs/ptb_jump.py --size full      # one accelerator
 
 The other ptb_*.py take everything from here but the model or the objective. The corpus is not part of this project: put
@@ -64,6 +65,7 @@ small = Experiment(
     checkpoint_every=1000,
     scores=scores("small"),
 )
+long = replace(small, steps=12_000)
 full = replace(
     small,
     objective=replace(small.objective, annealing=Annealing(0.0, 1.0, rise=9000), dropout=0.5, negatives=0),
@@ -72,4 +74,4 @@ full = replace(
     checkpoint_every=2000,
     scores=scores("full"),
 )
-experiments = {"small": small, "full": full}
+experiments = {"small": small, "long": long, "full": full}
