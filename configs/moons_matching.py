@@ -1,4 +1,4 @@
-"""moons_flow trained by flow matching: nothing is solved before the model is used, so that a step costs a hundredth."""
+"""moons_flow trained by flow matching: nothing is solved before the model is used."""
 
 from dataclasses import replace
 from typing import cast

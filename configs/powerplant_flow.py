@@ -10,35 +10,29 @@ is not part of this project: put power-plant.txt.gz into $ODEEMBED_DATA/uci.
 
 from dataclasses import replace
 
+from moons_flow import experiments as moons
+
 from odeembed.data.points import PointData, Table
-from odeembed.evaluate.densities import Densities
 from odeembed.experiment import Experiment
 from odeembed.fields.concat_squash import ConcatSquashField
 from odeembed.models.density import DensityEstimator
 from odeembed.models.flow import ContinuousFlow
-from odeembed.objectives.density import Likelihood
 from odeembed.solve.config import SolveConfig
-from odeembed.train.optimizer import Optimizer
 
 
-def table(name: str, columns: int, rows: int = 512) -> PointData:
+def table(name: str, columns: int) -> PointData:
     """A tenth of the rows for valid, a tenth for test."""
-    return PointData(Table(f"uci/{name}.gz", columns, dequantised=True), rows=rows, standardised=True)
+    return PointData(Table(f"uci/{name}.gz", columns, dequantised=True), standardised=True)
 
 
 flow = ContinuousFlow(
     ConcatSquashField(size_at_start=0.0), SolveConfig(solver="rk4", steps=4), trace="hutchinson"
 )
-small = Experiment(
+small = replace(
+    moons["small"],
     data=table("power-plant.txt", 5),
     model=DensityEstimator(flow, width=5),
-    objective=Likelihood(),
-    optimizer=Optimizer(peak=3e-3, warmup=100, clip=5.0),
-    steps=2000,
     evaluate_every=250,
-    checkpoint_every=500,
-    monitor="nats",
-    scores=(Densities(),),
 )
 full = replace(
     small,

@@ -64,10 +64,6 @@ class ToyDensity:
         ]
         return np.concatenate(blocks)
 
-    def stamp(self) -> str:
-        """Names the points drawn."""
-        return f"{self.pattern}-{self.count}-{self.seed}"
-
 
 def _two(u: Float[np.ndarray, " n"], one: Callable, other: Callable) -> Points:
     """Half of the unit interval on each of two curves, both given on [0, 1)."""

@@ -58,11 +58,6 @@ class Table:
             )
         return found + _noise(found) if self.dequantised else found
 
-    def stamp(self) -> str:
-        """SHA-256 of the file, with how it is read."""
-        digest = hashlib.sha256(locate(self.path).read_bytes()).hexdigest()
-        return f"{digest}{' dequantised' if self.dequantised else ''}"
-
 
 Source = Table | ToyDensity
 
