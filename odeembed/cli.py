@@ -504,6 +504,10 @@ def _sample(arguments: argparse.Namespace) -> int:
     run = _open(arguments)
     if run.vocabulary is None:
         return _put_vectors(iter(run.draw(arguments.n, arguments.seed)), arguments.output)
+    if arguments.output is not None:
+        raise ConfigError(
+            "--output takes the points of a density; sentences are printed. Redirect them with >."
+        )
     coder = run.coder
     codes = coder.prior(arguments.n, arguments.seed)
     for ids in coder.decode(codes, _how(arguments, sample=True), arguments.seed):
@@ -629,16 +633,16 @@ def _bench(arguments: argparse.Namespace) -> int:
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
+    sizes = {name: getattr(arguments, name) for name in ("batch", "width")}
+    sizes = {name: size for name, size in sizes.items() if size is not None}
     if arguments.what == "orders":
+        if sizes or arguments.quick:
+            raise ConfigError("bench orders has no sizes. Leave out --quick, --batch and --width.")
         result = runs.bench_orders(arguments.out, say)
         print(results.order_table(result))
         print(f"The measurements and their plot are in {arguments.out}")
         return 0
-    sizes = {name: getattr(arguments, name) for name in ("batch", "width")}
-    lab = replace(
-        QUICK if arguments.quick else Lab(),
-        **{name: size for name, size in sizes.items() if size is not None},
-    )
+    lab = replace(QUICK if arguments.quick else Lab(), **sizes)
     result = runs.bench_adjoints(arguments.out, lab, say)
     tables = results.adjoint_tables(result)
     print("\n".join((tables["adjoints-steps"], tables["adjoints-tolerance"], tables["adjoints-advice"])))

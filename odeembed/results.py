@@ -399,44 +399,55 @@ def _bleu(runs: Mapping[str, Sequence[Result]]) -> str:
 
 def _densities(runs: Mapping[str, Sequence[Result]], baselines: Iterable[Result]) -> dict[str, str]:
     """Flows and simple estimators by what they are fitted to: densities that are known, and tables of measurements."""
-    known: list[list[Any]] = []
-    tables: list[list[Any]] = []
-    simple = [row for result in baselines for row in result["rows"]]
-    fitted = {name: rows for name, rows in runs.items() if _is_of(rows[0], "DensityEstimator")}
-    for corpus in sorted({_corpus(rows[0]) for rows in fitted.values()} | {row["corpus"] for row in simple}):
-        for row in (row for row in simple if row["corpus"] == corpus):
-            start, nats = [corpus, row["model"], "–", "–"], f"{row['nats']:.3f}"
-            if "truth" in row:
-                known.append([*start, nats, f"{row['nats'] - row['truth']:.4f}", *["–"] * 6])
-            else:
-                tables.append([*start, nats, *["–"] * 5])
-        for name, seeds in fitted.items():
-            if _corpus(seeds[0]) != corpus:
-                continue
-
-            def value(key: str, digits: int, seeds: Sequence[Result] = seeds) -> str:
-                return _mean([_value(row, f"density/{key}") for row in seeds], digits)
-
-            def error(key: str, seeds: Sequence[Result] = seeds) -> str:
-                found = [row for row in (_value(one, f"density/{key}") for one in seeds) if row is not None]
-                return f"{max(found):.0e}" if found else "–"
-
-            start = [corpus, _label(name), _short(seeds[0]["parameters"]["total"]), f"{seeds[0]['steps']:,}"]
-            costs = [value("evaluations", 0), error("inverse"), error("fine_inverse")]
-            end = [_minutes(seeds), len(seeds)]
-            if _value(seeds[0], "density/truth") is not None:
-                known.append(
-                    [*start, value("nats", 3), value("divergence", 4), value("mass", 4), *costs, *end]
-                )
-            else:
-                tables.append([*start, value("nats", 3), *costs, *end])
-    head = "points | model | parameters | steps | nats"
-    rest = "evaluations | there and back | by the fine solve | wall time | seeds"
-    found = {
-        "densities-known": _markdown(f"{head} | KL from the truth | mass | {rest}", known) if known else "",
-        "densities-tables": _markdown(f"{head} | {rest}", tables) if tables else "",
+    rows = [_estimated(row) for result in baselines for row in result["rows"]]
+    rows += [_fitted(name, seeds) for name, seeds in runs.items() if _is_of(seeds[0], "DensityEstimator")]
+    rows.sort(key=lambda row: row["points"])  # a stable order: the simple ones first
+    known = [row for row in rows if row["KL from the truth"] is not None]
+    others = [
+        {heading: cell for heading, cell in row.items() if heading not in ("KL from the truth", "mass")}
+        for row in rows
+        if row["KL from the truth"] is None
+    ]
+    return {
+        name: _markdown(" | ".join(table[0]), [list(row.values()) for row in table])
+        for name, table in (("densities-known", known), ("densities-tables", others))
+        if table
     }
-    return {name: table for name, table in found.items() if table}
+
+
+def _estimated(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A simple estimate's row, by heading; the distance is None where the truth is not known."""
+    cells = {"points": row["corpus"], "model": row["model"], "parameters": "–", "steps": "–"}
+    distance = f"{row['nats'] - row['truth']:.4f}" if "truth" in row else None
+    cells |= {"nats": f"{row['nats']:.3f}", "KL from the truth": distance}
+    costs = ("mass", "evaluations", "there and back", "by the fine solve", "wall time", "seeds")
+    return cells | dict.fromkeys(costs, "–")
+
+
+def _fitted(name: str, seeds: Sequence[Result]) -> dict[str, Any]:
+    """A flow's row, likewise; errors are the largest over the seeds."""
+
+    def mean(key: str, digits: int) -> str:
+        return _mean([_value(row, f"density/{key}") for row in seeds], digits)
+
+    def largest(key: str) -> str:
+        found = [value for row in seeds if (value := _value(row, f"density/{key}")) is not None]
+        return f"{max(found):.0e}" if found else "–"
+
+    return {
+        "points": _corpus(seeds[0]),
+        "model": _label(name),
+        "parameters": _short(seeds[0]["parameters"]["total"]),
+        "steps": f"{seeds[0]['steps']:,}",
+        "nats": mean("nats", 3),
+        "KL from the truth": mean("divergence", 4) if "density/truth" in seeds[0]["metrics"] else None,
+        "mass": mean("mass", 4),
+        "evaluations": mean("evaluations", 0),
+        "there and back": largest("inverse"),
+        "by the fine solve": largest("fine_inverse"),
+        "wall time": _minutes(seeds),
+        "seeds": len(seeds),
+    }
 
 
 def _decoding(results: Iterable[Result]) -> str:

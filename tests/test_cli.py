@@ -317,6 +317,8 @@ def test_bench_prints_tables_and_advice_and_writes_all_of_it(tmp_path, capsys, m
 
 
 def test_bench_of_something_else_is_refused(capsys):
+    status, _, err = spoken(["bench", "orders", "--width", "5"], capsys)
+    assert status == 2 and "has no sizes" in err
     status, _, err = spoken(["bench", "everything"], capsys)
     assert status == 2 and "everything" in err
 
@@ -388,6 +390,7 @@ def test_what_a_sentence_vae_cannot_do_is_named(vae, capsys, monkeypatch):
         (["interpolate", vae, "a cat", "a dog", "--way", "flow"], "needs a flow as prior"),
         (["sample", vae, "--temperature", "0"], "temperature must be positive"),
         (["sample", "run"], "has no codes"),
+        (["sample", vae, "--output", "x.npy"], "--output takes the points"),
         (["infill", vae, "a ___ sees"], "models that interpolate"),
     ):
         assert cli.main(line) == 2
