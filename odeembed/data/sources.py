@@ -129,7 +129,8 @@ class TfdsText:
       name: the dataset, e.g. "tiny_shakespeare" or "para_crawl/ende:1.2.0".
       split: "train", "train[:90%]", ...
       feature: the feature's path, e.g. "text" or "translation/en".
-      data_dir: the folder that holds it; relative ones are tried under $ODEEMBED_DATA too. None: TFDS's own.
+      data_dir: the folder that holds it; relative ones are tried under $ODEEMBED_DATA too. None: tfds/ there, else
+        TFDS's own.
     """
 
     name: str = ""
@@ -244,7 +245,8 @@ class TfdsPairs:
       split: "train", "train[:90%]", ...
       source: path of the feature that is given, e.g. "en" or "translation/en".
       target: path of the feature that is to be written.
-      data_dir: the folder that holds it; relative ones are tried under $ODEEMBED_DATA too. None: TFDS's own.
+      data_dir: the folder that holds it; relative ones are tried under $ODEEMBED_DATA too. None: tfds/ there, else
+        TFDS's own.
     """
 
     name: str = ""
@@ -293,6 +295,22 @@ def locate(path: str) -> Path:
         else "Correct the path, or set ODEEMBED_DATA to the folder it is relative to"
     )
     raise MissingFileError(f"no such file or folder: {path!r}; tried {places}. {hint}.")
+
+
+def prepared_root(name: str, data_dir: str | None) -> str | None:
+    """The folder of prepared datasets that holds `name`; None: TFDS's own.
+
+    Args:
+      data_dir: as given or under $ODEEMBED_DATA. None: tfds/ under $ODEEMBED_DATA where the dataset is there.
+
+    Raises:
+      MissingFileError: there is no such `data_dir`.
+    """
+    if data_dir is not None:
+        return str(locate(data_dir))
+    folder = os.environ.get("ODEEMBED_DATA")
+    usual = Path(folder or "") / "tfds"
+    return str(usual) if folder and (usual / name.partition(":")[0]).is_dir() else None
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -452,17 +470,13 @@ def _examples(name: str, split: str, data_dir: str | None) -> Sequence[dict[str,
     """The examples of a prepared dataset; the folder is found as files are."""
     from odeembed.data.builders import open_prepared
 
-    return open_prepared(name, split, _folder(data_dir))
+    return open_prepared(name, split, prepared_root(name, data_dir))
 
 
 def _prepared_facts(name: str, data_dir: str | None) -> list[tuple[str, int]]:
     from odeembed.data.builders import prepared_files
 
-    return [(str(file), file.stat().st_size) for file in prepared_files(name, _folder(data_dir))]
-
-
-def _folder(data_dir: str | None) -> str | None:
-    return None if data_dir is None else str(locate(data_dir))
+    return [(str(file), file.stat().st_size) for file in prepared_files(name, prepared_root(name, data_dir))]
 
 
 def _text_at(example: object, setting: str, feature: str) -> str:

@@ -1,6 +1,6 @@
 """Augmentation: extra coordinates that start at zero, so that paths need not cross."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -22,7 +22,11 @@ class Augmented(nn.Module):
 
     field: nn.Module = MLPField()
     extra: int = 8
-    event_ndim: ClassVar[int] = 1
+
+    @property
+    def event_ndim(self) -> int:
+        """As many axes as the field's state has; the last one is d."""
+        return self.field.event_ndim
 
     def __call__(self, t: Any, y: Float[Array, "*b da"], context: Any = None) -> Float[Array, "*b da"]:
         """The derivative of the lifted state."""

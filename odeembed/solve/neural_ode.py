@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 from odeembed.fields.lipschitz import with_scales
 from odeembed.solve.config import Solution, SolveConfig
 from odeembed.solve.solve import solve
+from odeembed.solve.tableau import columns
 
 
 def pure(module: nn.Module) -> tuple[Callable[..., Any], Any]:
@@ -73,7 +74,7 @@ class NeuralODE(nn.Module):
     ) -> Solution:
         """The solution at times ts, the first of which is y0's; mask and noise as for `solve`."""
         if self.is_initializing():
-            self.field(ts[:, :1], y0, context)
+            self.field(columns(ts[:, 0], y0), y0, context)
         f, variables = pure(self.field)
         if self.is_mutable_collection("intermediates"):
             path = Path(self.field.unbind()[0], self.config, variables, y0, ts, mask, context)
