@@ -19,7 +19,7 @@ from odeembed.objectives.classification import Classification
 from odeembed.train.optimizer import Optimizer
 
 small = Experiment(
-    data=ImageData(rows=64, crop=2),
+    data=ImageData(rows=64, crop=1),
     model=ImageClassifier(body=ResidualBlocks(6)),
     objective=Classification(smoothing=0.05),
     optimizer=Optimizer(peak=4e-3, warmup=100, weight_decay=0.02),

@@ -32,9 +32,10 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     <corpus>_adaptive, which are shorter, stand in evaluations-<corpus> and in no other. Sentence VAEs have tables of
     their own: vae-, codes-, samples-, walks- (between sentences), prior-walks- and grammar-<corpus>, and vae-goals for
     all; sequence to sequence has sequences-, bleu-, between- and probes-<corpus>, decoding and collapse; densities have
-    densities-known and densities-tables. Of the solvers: solvers-<workload> (every variant), solver-ratios (with their
-    targets), solver-circumstances, overheads and precision. Of the gradient methods: adjoints-steps,
-    adjoints-tolerance, adjoints-advice and adjoints-circumstances; of the solvers' convergence orders.
+    densities-known and densities-tables; images have images- and exactness-<corpus>, convolutions and image-memory. Of
+    the solvers: solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads
+    and precision. Of the gradient methods: adjoints-steps, adjoints-tolerance, adjoints-advice and
+    adjoints-circumstances; of the solvers' convergence orders.
 
     Args:
       root: the checkout.
@@ -53,6 +54,7 @@ def tables(root: Path | str = ".") -> dict[str, str]:
         coders = {name: ours.pop(name) for name in list(ours) if _is_of(ours[name][0], "SentenceVAE")}
         translators = {name: ours.pop(name) for name in list(ours) if _is_of(ours[name][0], "Seq2Seq")}
         adaptive = {name: ours.pop(name) for name in list(ours) if _is_adaptive(ours[name][0])}
+        images = {name: ours.pop(name) for name in list(ours) if _is_of(ours[name][0], "ImageClassifier")}
         ours = {name: rows for name, rows in ours.items() if not _is_of(rows[0], "DensityEstimator")}
         theirs = {name: rows for name, rows in baselines.items() if _corpus(rows[0]) == corpus}
         compared = [row for row in comparisons if _corpus(row) == corpus]
@@ -77,6 +79,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
             "bleu": _bleu(translators),
             "between": _metrics(translators, _BETWEEN),
             "probes": _metrics(translators, _PROBES),
+            "images": _images(images),
+            "exactness": _exactness(images),
         }
         found |= {f"{name}-{corpus}": table for name, table in drawn.items() if table}
     found |= _densities(runs, measured["densities"])
@@ -94,6 +98,10 @@ def tables(root: Path | str = ".") -> dict[str, str]:
         found["collapse"] = _collapse(measured["collapse"])
     if measured["precision"]:
         found["precision"] = _precision(measured["precision"])
+    if measured["convolutions"]:
+        found["convolutions"] = _convolutions(measured["convolutions"])
+    if measured["image_memory"]:
+        found["image-memory"] = _image_memory(measured["image_memory"])
     for result in measured["adjoints"]:
         found |= adjoint_tables(result)
     for result in measured["orders"]:
@@ -448,6 +456,81 @@ def _fitted(name: str, seeds: Sequence[Result]) -> dict[str, Any]:
         "wall time": _minutes(seeds),
         "seeds": len(seeds),
     }
+
+
+def _images(runs: Mapping[str, Sequence[Result]]) -> str:
+    """Classifiers of images: how good, how large, and what a training step takes."""
+    header = (
+        "model | parameters | steps | error, % | cross entropy, nats | calibration error | evaluations forward | "
+        "backward | memory of a step | time of a step | device | wall time | seeds"
+    )
+    rows = []
+    for name, seeds in runs.items():
+        first, device = seeds[0], seeds[0]["device"]
+        error = [None if (value := _value(row, "error")) is None else 100 * value for row in seeds]
+        quality = [_mean([_value(row, key) for row in seeds], 4) for key in ("nll", "labels/calibration")]
+        asked = [_mean([_value(row, f"labels/{way}") for row in seeds], 0) for way in ("forward", "backward")]
+        memory = _mean([row["memory"]["step_bytes"] / 2**20 for row in seeds], 0, spread=False)
+        step = _mean([1000 * row["time"]["step"] / row["steps"] for row in seeds], 0, spread=False)
+        rows.append(
+            [
+                _label(name),
+                f"{first['parameters']['total']:,}",
+                f"{first['steps']:,}",
+                _mean(error, 2),
+                *quality,
+                *asked,
+                f"{memory} MiB",
+                f"{step} ms",
+                f"{device['count']} x {device['kind']}",
+                _minutes(seeds),
+                len(seeds),
+            ]
+        )
+    return _markdown(header, rows)
+
+
+def _exactness(runs: Mapping[str, Sequence[Result]]) -> str:
+    """Error and evaluations of one trained model by tolerance, or by steps, a row each."""
+    rows = []
+    for name, seeds in runs.items():
+        for key in seeds[0]["metrics"]:
+            if not key.startswith("labels/error/"):
+                continue
+            setting = key.removeprefix("labels/error/")
+            error = _mean([100 * row["metrics"][key] for row in seeds], 2)
+            asked = _mean([_value(row, f"labels/evaluations/{setting}") for row in seeds], 1)
+            rows.append([_label(name), setting.replace("=", " "), error, asked, len(seeds)])
+    return _markdown("model | solved with | error, % | evaluations | seeds", rows)
+
+
+def _convolutions(results: Iterable[Result]) -> str:
+    """Milliseconds of a convolution, alone and with its gradient, and ratios to ours."""
+    cells: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for result in results:
+        for row in result["measured"]:
+            size = f"{row['side']} x {row['side']}"
+            cells[size, row["place"], row["form"]] += [
+                f"{row['milliseconds']:.2f}",
+                f"{row['over_ours']:.2f}",
+            ]
+    header = "images | place | form | forward, ms | over ours | with gradient, ms | over ours"
+    return _markdown(header, [[*key, *row] for key, row in cells.items()])
+
+
+def _image_memory(results: Iterable[Result]) -> str:
+    """Temporary memory by gradient method, a column for each number of evaluations."""
+    cells: dict[str, dict[int, float]] = defaultdict(dict)
+    for result in results:
+        for row in result["measured"]:
+            cells[row["method"]][row["evaluations"]] = row["bytes"] / 2**20
+    counts = sorted({count for row in cells.values() for count in row})
+    header = " | ".join(["gradient", *(f"{count} evaluations, MiB" for count in counts), "growth"])
+    rows = [
+        [name, *(f"{row[count]:.1f}" for count in counts), f"{row[counts[-1]] / row[counts[0]]:.2f}"]
+        for name, row in cells.items()
+    ]
+    return _markdown(header, rows)
 
 
 def _decoding(results: Iterable[Result]) -> str:

@@ -242,9 +242,10 @@ class Run:
 
     def _words(self) -> Vocabulary:
         if self.vocabulary is None:
+            entries = cast(Any, self.experiment.data).entries
             raise ConfigError(
-                f"{self.path} was trained on points, not on words. Name a run of text; sample, evaluate and plot are "
-                f"for this one."
+                f"{self.path} was trained on {entries}, not on words. Name a run of text; "
+                f"evaluate and plot are for this one."
             )
         return self.vocabulary
 

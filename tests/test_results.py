@@ -347,3 +347,42 @@ def test_densities_stand_beside_simple_estimates_of_the_same_points(checkout):
     header, _, gaussian, planar = cells(found["densities-tables"])
     assert gaussian[:2] == ["wine", "Gaussian"] and planar[:2] == ["wine", "planar, full"]
     assert "interpolation-moons" not in found
+
+
+def test_images_have_rows_by_model_and_by_exactness(tmp_path):
+    tree = {"type": "odeembed.models.image_classifier:ImageClassifier"}
+    for seed, error in enumerate((0.004, 0.006)):
+        metrics = {
+            "error": error,
+            "nll": 0.02,
+            "labels/calibration": 0.01,
+            "labels/forward": 20.0,
+            "labels/backward": 26.0,
+        }
+        metrics |= {"labels/error/rtol=0.1": 2 * error, "labels/evaluations/rtol=0.1": 8.0}
+        result = {
+            "config": "mnist_odenet",
+            "fingerprint": "f",
+            "experiment": {"model": tree},
+            "device": {"count": 1, "kind": "cpu"},
+            "parameters": {"total": 208266},
+            "memory": {"step_bytes": 2**20},
+            "time": {"step": 50.0},
+            "steps": 100,
+            "seconds": 60.0,
+            "metrics": metrics,
+        }
+        file = tmp_path / "results" / f"mnist_odenet-small-seed{seed}.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(result))
+    found = tables(tmp_path)
+    assert not {"interpolation-mnist", "gaps-mnist"} & found.keys()
+    row = found["images-mnist"].splitlines()[2]
+    assert row.startswith(
+        "| odenet, small | 208,266 | 100 | 0.50 ± 0.10 | 0.0200 ± 0.0000 | 0.0100 ± 0.0000 | 20 ± 0 | 26 ± 0 |"
+    )
+    assert row.endswith("| 1 MiB | 500 ms | 1 x cpu | 1 min | 2 |")
+    assert (
+        found["exactness-mnist"].splitlines()[2]
+        == "| odenet, small | rtol 0.1 | 1.00 ± 0.20 | 8.0 ± 0.0 | 2 |"
+    )

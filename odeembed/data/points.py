@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -80,6 +80,7 @@ class PointData:
     held_out: float = 0.1
     rows: int = 512
     standardised: bool = False
+    entries: ClassVar[str] = "points"
 
     def __post_init__(self):
         if isinstance(self.rows, int) and self.rows < 1:

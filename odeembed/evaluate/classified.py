@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
@@ -15,8 +16,6 @@ from jaxtyping import Float, Int
 from odeembed.batch import Batch
 from odeembed.solve.config import SolveConfig
 
-_TRIED = 3  # passes over the batches of which the fastest is told
-
 
 class Effort(NamedTuple):
     """What a trained model makes of the same examples when its solves are less or more exact.
@@ -25,7 +24,7 @@ class Effort(NamedTuple):
       setting: "rtol" (with as large an atol) or "steps"; value: what it was set to.
       error: share of labels missed.
       evaluations: of the field, for one example.
-      milliseconds: wall time an example.
+      milliseconds: wall time an example, of the fastest pass; NaN where none was timed.
       failed: share of examples whose solve failed.
     """
 
@@ -64,13 +63,13 @@ class LabelScores:
             batch = run.dataset.batch(0)
             forward, backward = asked(run.model, run.experiment.objective, run.params, batch)
             numbers |= {"forward": float(forward), "backward": float(backward)}
-        for effort in self.efforts(run):
+        for effort in self.efforts(run, passes=0):
             key = f"{effort.setting}={effort.value:g}"
             numbers |= {f"error/{key}": effort.error, f"evaluations/{key}": effort.evaluations}
         return {f"labels/{name}": value for name, value in numbers.items()}
 
-    def efforts(self, run: Any) -> list[Effort]:
-        """The same parameters under less and more exact solves; none of a model that solves nothing."""
+    def efforts(self, run: Any, passes: int = 3) -> list[Effort]:
+        """The same parameters under less and more exact solves, timed so often; none of a model that solves nothing."""
         config = solves(run.model)
         if config is None:
             return []
@@ -81,7 +80,7 @@ class LabelScores:
         )
         batches = list(_first(run.dataset.evaluation("test"), self.examples))
         return [
-            _effort(run.with_solver(**changed).model, run.params, batches, setting, value)
+            Effort(setting, value, *_measured(run.with_solver(**changed).model, run.params, batches, passes))
             for setting, value, changed in settings
         ]
 
@@ -168,20 +167,21 @@ def _calls(function: Callable[..., Any], *arguments: Any) -> int:
     return len(calls)
 
 
-def _effort(model: Any, params: Any, batches: Sequence[Batch], setting: str, value: float | int) -> Effort:
+def _measured(
+    model: Any, params: Any, batches: Sequence[Batch], passes: int
+) -> tuple[float, float, float, float]:
+    """The last four numbers of an `Effort`."""
     logits, target, out = classified(model, params, batches)
     forward, seconds = _compiled(model), []
-    for _ in range(_TRIED):
+    for _ in range(passes):
         start = time.perf_counter()
         for batch in batches:
             jax.block_until_ready(forward(params, batch))
         seconds.append(time.perf_counter() - start)
-    return Effort(
-        setting,
-        value,
+    return (
         float(np.mean(logits.argmax(axis=-1) != target)),
         float(np.mean(out.stats["evaluations"])),
-        1e3 * min(seconds) / len(target),
+        1e3 * min(seconds, default=math.nan) / len(target),
         float(np.mean(out.failed)),
     )
 

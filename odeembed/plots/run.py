@@ -8,16 +8,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from odeembed.evaluate.classified import LabelScores
 from odeembed.evaluate.densities import log_densities
 from odeembed.evaluate.held_out import held_out
 from odeembed.evaluate.sentence_path import SentencePath, sentence_path
 from odeembed.evaluate.trajectory import trajectory
 from odeembed.evaluate.vectors import WordVectors, readings
+from odeembed.models.density import DensityEstimator
 from odeembed.models.flow import ContinuousFlow
+from odeembed.models.image_classifier import ImageClassifier
 from odeembed.models.interpolator import MaskedInterpolator
 from odeembed.models.sentence_vae import SentenceVAE
 from odeembed.models.seq2seq import Seq2Seq
 from odeembed.plots.density import density_and_path
+from odeembed.plots.effort import error_and_time
 from odeembed.plots.embedding_map import embedding_map
 from odeembed.plots.figure import save
 from odeembed.plots.gaps import by_gap, by_shift
@@ -33,7 +37,8 @@ def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
 
     An interpolator shows a held-out sentence with hidden tokens, and once the run has a result its quality by gap; a
     sentence VAE the walk between two sentences; a sequence-to-sequence model the path of its decoder while it says one;
-    a density in the plane itself, and how it comes about in time.
+    a density in the plane itself, and how it comes about in time; a classifier by an equation its error and its time by
+    the exactness of the solve.
 
     Args:
       run: has path, model, params, vocabulary and dataset, and the coder or translator of such a model.
@@ -41,7 +46,7 @@ def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
     """
     folder = Path(run.path) / "plots" if folder is None else Path(folder)
     name = Path(run.path).name
-    metric, unit = ("nats", "nats a point") if run.vocabulary is None else ("perplexity", "nats a token")
+    metric, unit = _CURVES.get(type(run.model), ("perplexity", "nats a token"))
     drawn = [
         save(
             training_curves({name: read_metrics(run.path)}, metric, unit),
@@ -50,7 +55,7 @@ def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
         )
     ]
     if run.vocabulary is None:
-        return [*drawn, *_density(run, folder / "density.png")]
+        return [*drawn, *_PICTURES[type(run.model)](run, folder)]
     vectors = readings(run.model, run.params, run.vocabulary, removed=())["embedding"]
     drawn.append(
         save(
@@ -78,7 +83,7 @@ def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
     return drawn
 
 
-def _density(run: Any, file: Path) -> list[Path]:
+def _density(run: Any, folder: Path) -> list[Path]:
     """Of a continuous flow in the plane: two thousand points, a grid of 200 x 200, ten times."""
     if run.model.width != 2 or not isinstance(run.model.flow, ContinuousFlow):
         return []
@@ -97,7 +102,23 @@ def _density(run: Any, file: Path) -> list[Path]:
     text = (
         f"Points, draws and density of {Path(run.path).name}, and its draws at ten times from noise to data."
     )
-    return [save(figure, file, text)]
+    return [save(figure, folder / "density.png", text)]
+
+
+def _effort(run: Any, folder: Path) -> list[Path]:
+    """Of a classifier that solves an equation: by the tolerances, or the steps, of its own scores."""
+    scores = (score for score in run.experiment.scores if isinstance(score, LabelScores))
+    efforts = next(scores, LabelScores()).efforts(run)
+    if not efforts:
+        return []
+    text = f"Error, evaluations and time of {Path(run.path).name} by the exactness of its solves."
+    return [save(error_and_time(efforts), folder / "effort.png", text)]
+
+
+# Of models that are not of words: the held-out metric and the unit of the loss that the training curves show, and what
+# else is drawn of a run into a folder.
+_CURVES = {DensityEstimator: ("nats", "nats a point"), ImageClassifier: ("error", "nats an image")}
+_PICTURES = {DensityEstimator: _density, ImageClassifier: _effort}
 
 
 def _walk(run: Any, file: Path) -> Path:

@@ -9,21 +9,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from odeembed.batch import Batch
 from odeembed.data.densities import ToyDensity
 from odeembed.data.points import PointData
 from odeembed.data.sources import TextFiles
 from odeembed.data.text import TextData
+from odeembed.evaluate.classified import LabelScores
 from odeembed.evaluate.vectors import WordVectors
+from odeembed.fields.convolution import PixelField
 from odeembed.models.decoders import JumpDecoder
 from odeembed.models.density import DensityEstimator
 from odeembed.models.encoders import JumpFlow
 from odeembed.models.flow import ContinuousFlow
+from odeembed.models.image_classifier import ImageClassifier, ODEBlock, ResidualBlocks, Shrunk
 from odeembed.models.interpolator import Jump, MaskedInterpolator
 from odeembed.models.planar import PlanarFlow
 from odeembed.models.seq2seq import Seq2Seq
+from odeembed.objectives.classification import Classification
 from odeembed.objectives.masked_interpolation import MaskedInterpolation
 from odeembed.objectives.sequence import SequenceNLL
 from odeembed.plots.run import draw, families, held_out_path
+from odeembed.solve.config import SolveConfig
 from odeembed.translate import Translator
 
 
@@ -99,3 +105,21 @@ def test_a_density_in_the_plane_is_drawn_with_its_way_there_and_others_are_not(r
         whole = width == 2 and isinstance(flow, ContinuousFlow)
         assert {path.name for path in drawn} == {"training.png"} | ({"density.png"} if whole else set())
     assert "at ten times" in Image.open(tmp_path / "density.png").info["Description"]
+
+
+def test_a_classifier_by_an_equation_has_its_exactness_drawn_and_others_have_not(run, tmp_path):
+    values = np.random.default_rng(0).normal(size=(4, 12, 12, 1)).astype(np.float32)
+    index = np.arange(4, dtype=np.int32)
+    batch = Batch(values, np.zeros((4, 1)), index[:, None] >= 0, index, target=index)
+    dataset = SimpleNamespace(evaluation=lambda split: iter([batch]), batch=lambda step: batch)
+    solved = ODEBlock(PixelField(2), SolveConfig(solver="euler", steps=2))
+    for body, drawn in ((solved, {"effort.png"}), (ResidualBlocks(1), set())):
+        model = ImageClassifier(Shrunk(), body, pooling="flat")
+        params = Classification().init(model, jax.random.key(0), batch)
+        facts = {"path": run.path, "vocabulary": None, "dataset": dataset, "model": model, "params": params}
+        facts |= {"experiment": SimpleNamespace(scores=(LabelScores(steps=(1, 2)),))}
+        again = lambda steps, model=model: SimpleNamespace(  # noqa: E731
+            model=model.clone(body=ODEBlock(PixelField(2), SolveConfig(solver="euler", steps=steps)))
+        )
+        names = {path.name for path in draw(SimpleNamespace(**facts, with_solver=again), tmp_path)}
+        assert names == {"training.png"} | drawn
