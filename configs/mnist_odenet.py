@@ -13,9 +13,17 @@ from mnist_resnet6 import through
 from odeembed.models.image_classifier import ODEBlock
 from odeembed.solve.config import SolveConfig
 
-# One step size for all images of a batch: what one of them asks for is done for all, in fewer turns of the loop.
+# One step size for all images of a batch: what one of them asks for is done for all, in fewer turns of the loop. The
+# estimate of a first step takes two evaluations, and is so short that a step more is needed.
 config = SolveConfig(
-    solver="dopri5", steps=None, rtol=1e-3, atol=1e-3, max_steps=64, control="batch", adjoint="backsolve"
+    solver="dopri5",
+    steps=None,
+    rtol=1e-3,
+    atol=1e-3,
+    max_steps=64,
+    first_step=0.25,
+    control="batch",
+    adjoint="backsolve",
 )
 experiments = {
     "small": through(ODEBlock(config=replace(config, rtol=1e-2, atol=1e-2)))["small"],

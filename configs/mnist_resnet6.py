@@ -22,22 +22,22 @@ small = Experiment(
     data=ImageData(rows=64, crop=1),
     model=ImageClassifier(body=ResidualBlocks(6)),
     objective=Classification(smoothing=0.05),
-    optimizer=Optimizer(peak=4e-3, warmup=100, weight_decay=0.02),
-    steps=2500,
+    optimizer=Optimizer(peak=8e-3, warmup=100, weight_decay=0.02),
+    steps=3200,
     ema=0.99,
-    evaluate_every=1250,
-    checkpoint_every=625,
+    evaluate_every=800,
+    checkpoint_every=800,
     monitor="error",
     scores=(LabelScores(),),
 )
 full = replace(
     small,
     data=ImageData(rows=128, crop=4),
-    optimizer=replace(small.optimizer, peak=3e-3, warmup=1000, weight_decay=0.05),
-    steps=40 * 429,
+    optimizer=replace(small.optimizer, warmup=429, weight_decay=0.05),
+    steps=50 * 429,
     ema=0.999,
-    evaluate_every=4 * 429,
-    checkpoint_every=4 * 429,
+    evaluate_every=5 * 429,
+    checkpoint_every=5 * 429,
 )
 experiments = {"small": small, "full": full}
 

@@ -15,6 +15,7 @@ import pytest
 from odeembed import experiment as tree
 from odeembed import runs
 from odeembed.batch import Batch
+from odeembed.data.images import SPLITS, ImageDataset, Images
 from odeembed.data.points import PointData, Table
 from odeembed.data.sources import TextFiles
 from odeembed.data.vocabulary import Words
@@ -91,6 +92,20 @@ def test_two_steps_of_the_published_form_on_points(name, tmp_path):
     loaded = tree.load_config(str(CONFIGS / f"{name}.py"), "full")
     np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(64, loaded.model.width)))
     dataset = PointData(Table(str(tmp_path / "points.npy")), rows=16).open(loaded.seed)
+    model, optimizer = dataset.specialise(loaded.model), loaded.optimizer.build(2)
+    batch = jax.tree.map(jnp.asarray, dataset.batch(0))
+    losses = two_losses(model, loaded, optimizer, batch)
+    assert np.isfinite(losses).all() and losses[1] != losses[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mnist_rknet", "mnist_augmented"])
+def test_two_steps_of_the_published_form_on_images(name):
+    loaded = tree.load_config(str(CONFIGS / f"{name}.py"), "full")
+    rng = np.random.default_rng(0)
+    pixels, labels = rng.integers(0, 256, (8, 28, 28, 1), dtype=np.uint8), np.arange(8, dtype=np.int32)
+    data = dataclasses.replace(loaded.data, rows=4)
+    dataset = ImageDataset(data, loaded.seed, dict.fromkeys(SPLITS, Images(pixels, labels, 10)))
     model, optimizer = dataset.specialise(loaded.model), loaded.optimizer.build(2)
     batch = jax.tree.map(jnp.asarray, dataset.batch(0))
     losses = two_losses(model, loaded, optimizer, batch)

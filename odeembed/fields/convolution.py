@@ -145,7 +145,7 @@ class PixelField(nn.Module):
       filters: channels between them.
 
     References:
-      Dupont et al. 2019, Augmented Neural ODEs, section E.1.
+      Dupont et al. 2019, Augmented Neural ODEs; the layers are those of the authors' published code.
     """
 
     filters: int = 64
