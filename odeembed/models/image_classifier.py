@@ -9,8 +9,7 @@ from jaxtyping import Array, Float
 from odeembed.batch import Batch
 from odeembed.errors import ConfigError
 from odeembed.fields.augmented import Augmented
-from odeembed.fields.convolution import ConvField, GroupNorm, convolve
-from odeembed.precision import operands
+from odeembed.fields.convolution import ConvField, GroupNorm
 from odeembed.solve.config import SolveConfig
 from odeembed.solve.neural_ode import NeuralODE
 
@@ -51,7 +50,7 @@ class Stem(nn.Module):
         x = _conv(self.channels, 3, name="conv1")(x)
         for i in (1, 2):
             x = nn.relu(GroupNorm(name=f"norm{i}")(x))
-            x = _conv(self.channels, 4, stride=2, name=f"conv{i + 1}")(x)
+            x = _conv(self.channels, 4, strides=2, padding=1, name=f"conv{i + 1}")(x)
         return x
 
 
@@ -97,10 +96,7 @@ class ResidualBlocks(nn.Module):
             x = y
             for i in (1, 2):
                 x = nn.relu(GroupNorm(name=f"norm{block}_{i}")(x))
-                kernel = self.param(
-                    f"kernel{block}_{i}", nn.initializers.lecun_normal(), (3, 3, channels, channels)
-                )
-                x = convolve(*operands(x, kernel))
+                x = _conv(channels, 3, use_bias=False, padding=1, name=f"conv{block}_{i}")(x)
             y = y + x
         return y, None
 
@@ -169,6 +165,6 @@ class ImageClassifier(nn.Module):
         return Classified(logits, found.stats, found.failed, found.penalty)
 
 
-def _conv(channels, size, stride=1, name=None):
-    padding = (size - 1) // 2 if stride > 1 else 0
-    return nn.Conv(channels, (size, size), stride, padding=padding, name=name)
+def _conv(channels: int, size: int, **settings: Any) -> nn.Conv:
+    """XLA's own, the fastest outside loops."""
+    return nn.Conv(channels, (size, size), **{"padding": 0, **settings})
