@@ -23,10 +23,10 @@ small = Experiment(
     model=ImageClassifier(body=ResidualBlocks(6)),
     objective=Classification(smoothing=0.05),
     optimizer=Optimizer(peak=8e-3, warmup=100, weight_decay=0.02),
-    steps=3200,
+    steps=2800,
     ema=0.99,
-    evaluate_every=800,
-    checkpoint_every=800,
+    evaluate_every=700,
+    checkpoint_every=700,
     monitor="error",
     scores=(LabelScores(),),
 )
