@@ -4,8 +4,8 @@
     odeembed train configs/repeat_jump.py --size full     # one accelerator
 
 The other repeat_*.py take everything from here but the decoder. Sentences of 5 to 14 words, of which those that
-occur less than five times are <unk>; the corpus is that of yelp_jump.py. The decoder is not shown three words of ten, so
-that it learns to read them off the code rather than the training sentences by heart.
+occur less than five times are <unk>; the corpus is that of yelp_jump.py. While training the decoder is not shown three
+words of ten, so that it learns to read them off the code rather than the training sentences by heart.
 """
 
 from dataclasses import replace

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Int, Int64
+from jaxtyping import Int
 
 from odeembed.batch import Batch
+from odeembed.data.buckets import Buckets, check_buckets, rows_of
 from odeembed.data.examples import Examples, Pairs
 from odeembed.data.prepare import (
     SPLITS,
@@ -24,8 +25,6 @@ from odeembed.data.prepare import (
 from odeembed.data.sources import InstalledDocs, Source, TextFiles, spool
 from odeembed.data.vocabulary import SentencePiece, Vocabulary, Words
 from odeembed.errors import ConfigError, DataError
-
-_ROWS_MULTIPLE = 8  # rows divide over 2, 4 or 8 devices
 
 
 @dataclass(frozen=True)
@@ -61,18 +60,10 @@ class TextData:
     longer: Literal["cut", "leave"] = "cut"
 
     def __post_init__(self):
-        if not 1 <= len(self.buckets) <= 4 or sorted(set(self.buckets)) != list(self.buckets):
-            raise ConfigError(
-                f"buckets must be one to four rising lengths; got {self.buckets}. Use e.g. (16, 32, 64)."
-            )
+        check_buckets(self.buckets, self.batch_tokens, "batch_tokens")
         if not 1 <= self.min_length <= self.buckets[0]:
             raise ConfigError(
                 f"min_length must lie in 1..{self.buckets[0]} (the first bucket); got {self.min_length}. Use 2."
-            )
-        if self.batch_tokens < _ROWS_MULTIPLE * self.buckets[-1]:
-            raise ConfigError(
-                f"batch_tokens must hold {_ROWS_MULTIPLE} rows of the last bucket's {self.buckets[-1]} tokens; got "
-                f"{self.batch_tokens}. Use at least {_ROWS_MULTIPLE * self.buckets[-1]}, or shorter buckets."
             )
         if not 0 <= self.held_out < 0.5:
             raise ConfigError(
@@ -133,7 +124,7 @@ class TextData:
 
     def rows(self, bucket: int) -> int:
         """Rows of a global batch whose examples are padded to `bucket` tokens."""
-        return self.batch_tokens // bucket // _ROWS_MULTIPLE * _ROWS_MULTIPLE
+        return rows_of(self.batch_tokens, bucket)
 
 
 class TextDataset:
@@ -163,16 +154,16 @@ class TextDataset:
         limits = {"train": None, "valid": data.evaluation_tokens, "test": data.evaluation_tokens}
         self._splits = (Pairs if data.unit == "pair" else Examples).open(folder, limits)
         self.tokens = {split: int(examples.sizes.sum()) for split, examples in self._splits.items()}
-        self.shapes, self._members = self._assigned()
+        self._buckets = Buckets(self._splits["train"].lengths, data.buckets, data.batch_tokens, seed)
+        self.shapes = self._buckets.shapes
+        if not self.shapes:
+            raise self._too_short()
         self._check_shards()
-        self._epoch: tuple[int, Any] = (-1, None)
 
     @property
     def steps_per_epoch(self) -> int:
         """Training batches an epoch."""
-        return sum(
-            len(members) // rows for (rows, _), members in zip(self.shapes, self._members, strict=True)
-        )
+        return self._buckets.steps_per_epoch
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
@@ -192,13 +183,8 @@ class TextDataset:
         }
 
     def batch(self, step: int) -> Batch:
-        """This host's rows of the global training batch of a step; pure in (seed, step).
-
-        In every epoch the examples of each bucket are permuted by default_rng([seed, epoch]) and cut into full
-        batches, a remainder waits for another epoch, and then all batches are permuted.
-        """
-        epoch, place = divmod(step, self.steps_per_epoch)
-        length, index = self._plan(epoch)[place]
+        """This host's rows of the global training batch of a step; pure in (seed, step)."""
+        length, index = self._buckets.batch(step)
         return self._filled("train", index[self._shard :: self._shards], length)
 
     def evaluation(self, split: str) -> Iterator[Batch]:
@@ -216,15 +202,8 @@ class TextDataset:
                 f"split {split!r} has no examples; expected one or more. "
                 f"Raise data.held_out, or give data.{split} a source."
             )
-        buckets = self._buckets_of(examples.lengths)
-        longest = self.data.buckets[-1]
-        for number, (rows, length) in enumerate([*self.shapes, (self.data.rows(longest), longest)]):
-            members = np.flatnonzero(buckets == number).astype(np.int32)
-            for start in range(0, len(members), rows):
-                index = np.full(rows, -1, np.int32)
-                part = members[start : start + rows]
-                index[: len(part)] = part
-                yield self._filled(split, index, length)
+        for length, index in self._buckets.evaluation(examples.lengths):
+            yield self._filled(split, index, length)
 
     def token_stream(self, split: str) -> Iterator[list[str]]:
         """Yields the examples of a split as token strings, in their order in the text; of a pair source and target."""
@@ -256,7 +235,7 @@ class TextDataset:
             "steps_per_epoch": self.steps_per_epoch,
             "lengths": {
                 f"<={bucket}": int(n)
-                for bucket, n in zip(self.data.buckets, self._histogram(examples.lengths), strict=True)
+                for bucket, n in zip(self.data.buckets, self._buckets.histogram(), strict=True)
             },
             "shapes": [
                 {
@@ -265,49 +244,16 @@ class TextDataset:
                     "examples": len(members),
                     "padding": 1.0 - real / sum(widths.values()),
                 }
-                for (rows, length), members in zip(self.shapes, self._members, strict=True)
+                for (rows, length), members in zip(self.shapes, self._buckets.members, strict=True)
                 for widths, real in [(examples.widths(length), float(examples.sizes[members].mean()))]
             ],
             "folder": str(self._folder),
         }
 
-    def _histogram(self, lengths: Int64[np.ndarray, " examples"]) -> Int64[np.ndarray, " buckets"]:
-        return np.bincount(np.searchsorted(self.data.buckets, lengths), minlength=len(self.data.buckets))
-
-    def _assigned(self) -> tuple[tuple[tuple[int, int], ...], list[Int[np.ndarray, " n"]]]:
-        """The shapes of the buckets that fill a batch, and the training examples of each.
-
-        The examples of a bucket that does not fill a batch are padded to the next longer bucket that does. If there is
-        none, the last bucket takes the longest examples of all, as many as make a batch: none is left out for ever.
-        """
-        lengths, longest = self._splits["train"].lengths, self.data.buckets[-1]
-        kept, waiting = self._filled_buckets(lengths)
-        if len(lengths) < self.data.rows(longest) and (waiting or not kept):
-            raise self._too_short()
-        order = np.argsort(lengths, kind="stable") if waiting else np.zeros(0, np.int64)
-        lent = order[len(order) - self.data.rows(longest) :] if waiting else order
-        if waiting:
-            shorter = self._filled_buckets(np.delete(lengths, lent))[0]
-            kept = [*(bucket for bucket in shorter if bucket < longest), longest]
-        buckets = np.searchsorted(kept, lengths)
-        buckets[lent] = len(kept) - 1
-        members = [np.flatnonzero(buckets == number).astype(np.int32) for number in range(len(kept))]
-        return tuple((self.data.rows(bucket), bucket) for bucket in kept), members
-
-    def _filled_buckets(self, lengths: Int64[np.ndarray, " n"]) -> tuple[list[int], int]:
-        """The buckets that fill a batch, poorer ones joined to the next, and how many examples then remain."""
-        kept, waiting = [], 0
-        for bucket, count in zip(self.data.buckets, self._histogram(lengths).tolist(), strict=True):
-            waiting += count
-            if waiting >= self.data.rows(bucket):
-                kept.append(bucket)
-                waiting = 0
-        return kept, waiting
-
     def _too_short(self) -> DataError:
         longest, examples = self.data.buckets[-1], self._splits["train"]
         rows, there = self.data.rows(longest), len(examples.lengths)
-        most = there // _ROWS_MULTIPLE * _ROWS_MULTIPLE * longest
+        most = rows_of(there, 1) * longest
         remedy = f"Set data.batch_tokens to {most} or less" if most else examples.remedy
         return DataError(
             f"corpus shorter than one batch: {self.tokens['train']} tokens in {there} {examples.noun}; expected at "
@@ -325,23 +271,6 @@ class TextDataset:
                     f"the {rows} rows of a batch of length {length} do not divide over {self._shards} hosts. "
                     f"Choose data.batch_tokens and data.buckets so that they do."
                 )
-
-    def _buckets_of(self, lengths: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-        return np.searchsorted([length for _, length in self.shapes], lengths)
-
-    def _plan(self, epoch: int) -> list[tuple[int, Int[np.ndarray, " b"]]]:
-        """Length and examples of every batch of an epoch; the last epoch asked for is remembered."""
-        known, plan = self._epoch
-        if known != epoch:
-            rng = np.random.default_rng([self.seed, epoch])
-            batches = [
-                (length, part)
-                for (rows, length), members in zip(self.shapes, self._members, strict=True)
-                for part in rng.permutation(members)[: len(members) // rows * rows].reshape(-1, rows)
-            ]
-            plan = [batches[place] for place in rng.permutation(len(batches))]
-            self._epoch = (epoch, plan)  # one assignment: a prefetching thread may ask at the same time
-        return plan
 
     def _examples(self, split: str) -> Examples | Pairs:
         if split not in self._splits:

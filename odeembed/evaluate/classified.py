@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.stats import mannwhitneyu
 
 from odeembed.batch import Batch
 from odeembed.solve.config import SolveConfig
@@ -54,11 +55,14 @@ class LabelScores:
     def __call__(self, run: Any) -> dict[str, float]:
         """Returns labels/... numbers.
 
-        calibration: the expected calibration error. forward, backward: how often the field is asked for the loss of a
+        calibration: the expected calibration error. auc: of two classes, the area under the curve of true over false
+        positives of class 1. forward, backward: how often the field is asked for the loss of a
         batch, and again for its gradient. error/rtol=0.01, evaluations/rtol=0.01 and so on: see `Effort`.
         """
         logits, target, _ = classified(run.model, run.params, run.dataset.evaluation("test"))
         numbers = {"calibration": calibration_error(logits, target, self.bins)}
+        if logits.shape[1] == 2:
+            numbers["auc"] = area_under_curve(logits[:, 1] - logits[:, 0], target)
         if solves(run.model) is not None:
             batch = run.dataset.batch(0)
             forward, backward = asked(run.model, run.experiment.objective, run.params, batch)
@@ -114,6 +118,18 @@ def calibration_error(
     places = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = np.bincount(places, right - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(target))
+
+
+def area_under_curve(score: Float[np.ndarray, " n"], target: Int[np.ndarray, " n"]) -> float:
+    """How often an example of class 1 has a higher score than one of class 0, ties counted half; NaN without both.
+
+    References:
+      Hanley and McNeil 1982, The Meaning and Use of the Area under a Receiver Operating Characteristic Curve.
+    """
+    ones, zeros = score[target == 1], score[target == 0]
+    if not len(ones) or not len(zeros):
+        return math.nan
+    return float(mannwhitneyu(ones, zeros).statistic) / (len(ones) * len(zeros))
 
 
 def asked(model: Any, objective: Any, params: Any, batch: Batch) -> tuple[int, int]:

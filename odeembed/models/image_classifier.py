@@ -1,6 +1,6 @@
 """Image classifiers: a stem, a body that is a chain of residual blocks or an equation in depth, and a linear head."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -10,26 +10,11 @@ from odeembed.batch import Batch
 from odeembed.errors import ConfigError
 from odeembed.fields.augmented import Augmented
 from odeembed.fields.convolution import ConvField, GroupNorm
+from odeembed.models.classified import Classified
 from odeembed.solve.config import SolveConfig
 from odeembed.solve.neural_ode import NeuralODE
 
 Pooling = Literal["mean", "flat"]
-
-
-class Classified(NamedTuple):
-    """What is made of b images.
-
-    Attributes:
-      logits: float [b, classes].
-      stats: int32 [b] counts of the solver; {} of a body that solves nothing.
-      failed: bool [b], true where nothing of a row can be trusted.
-      penalty: float [b], `SolveConfig.penalty` of each row's path; None without one.
-    """
-
-    logits: Any
-    stats: dict[str, Any]
-    failed: Any
-    penalty: Any = None
 
 
 class Stem(nn.Module):

@@ -10,6 +10,7 @@ import numpy as np
 
 from odeembed.evaluate.classified import LabelScores
 from odeembed.evaluate.densities import log_densities
+from odeembed.evaluate.forecasts import forecasts
 from odeembed.evaluate.held_out import held_out
 from odeembed.evaluate.sentence_path import SentencePath, sentence_path
 from odeembed.evaluate.trajectory import trajectory
@@ -20,12 +21,14 @@ from odeembed.models.image_classifier import ImageClassifier
 from odeembed.models.interpolator import MaskedInterpolator
 from odeembed.models.sentence_vae import SentenceVAE
 from odeembed.models.seq2seq import Seq2Seq
+from odeembed.models.series import LatentODE, SeriesClassifier, SeriesPredictor
 from odeembed.plots.density import density_and_path
 from odeembed.plots.effort import error_and_time
 from odeembed.plots.embedding_map import embedding_map
 from odeembed.plots.figure import save
 from odeembed.plots.gaps import by_gap, by_shift
 from odeembed.plots.sentence import path_in_time
+from odeembed.plots.series import channels_over_time, paths_in_the_plane
 from odeembed.plots.training import training_curves
 from odeembed.plots.trajectory import save_trajectory
 from odeembed.plots.walk import save_walk
@@ -37,8 +40,8 @@ def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
 
     An interpolator shows a held-out sentence with hidden tokens, and once the run has a result its quality by gap; a
     sentence VAE the walk between two sentences; a sequence-to-sequence model the path of its decoder while it says one;
-    a density in the plane itself, and how it comes about in time; a classifier by an equation its error and its time by
-    the exactness of the solve.
+    a density in the plane itself, and how it comes about in time; a classifier of images by an equation its error and
+    its time by the exactness of the solve; a model of series what it says of the first ones.
 
     Args:
       run: has path, model, params, vocabulary and dataset, and the coder or translator of such a model.
@@ -115,10 +118,55 @@ def _effort(run: Any, folder: Path) -> list[Path]:
     return [save(error_and_time(efforts), folder / "effort.png", text)]
 
 
+def _series(run: Any, folder: Path) -> list[Path]:
+    """Of four series of the test split: paths in the plane where they are known, else channels over time."""
+    dataset, one = run.dataset, run.dataset.series["test"]
+    shown = range(min(4, len(one.times)))
+    name = Path(run.path).name
+    if one.truth and len(one.channels) == 2:
+        truth = {part: ys for part, (_, ys) in dataset.truth("test").items()}
+        figure = paths_in_the_plane([one.values[i] for i in shown], truth, forecasts(run, "test"))
+        text = f"What was seen of {len(shown)} series, the truth, and the paths of {name}."
+        return [save(figure, folder / "series.png", text)]
+    batch = next(dataset.evaluation("test"))
+    means = np.asarray(run.model.apply({"params": run.params}, batch).means)
+    rows = [row for row in range(len(batch.index)) if batch.index[row] >= 0][:4]
+    often = np.argsort([-np.isfinite(np.concatenate(one.values)[:, c]).sum() for c in range(means.shape[-1])])
+    often = often[:3]
+    own = [(batch.times[row][batch.mask[row]], row) for row in rows]
+    figure = channels_over_time(
+        [ts for ts, _ in own],
+        [batch.values[row][batch.mask[row]][:, often] for _, row in own],
+        [ts for ts, _ in own],
+        [means[row][batch.mask[row]][:, often] for _, row in own],
+        [one.channels[channel] for channel in often],
+    )
+    text = (
+        f"What was seen of {len(rows)} series in three channels, and the means of {name} at the same times."
+    )
+    return [save(figure, folder / "series.png", text)]
+
+
+def _nothing(run: Any, folder: Path) -> list[Path]:
+    return []
+
+
 # Of models that are not of words: the held-out metric and the unit of the loss that the training curves show, and what
 # else is drawn of a run into a folder.
-_CURVES = {DensityEstimator: ("nats", "nats a point"), ImageClassifier: ("error", "nats an image")}
-_PICTURES = {DensityEstimator: _density, ImageClassifier: _effort}
+_CURVES = {
+    DensityEstimator: ("nats", "nats a point"),
+    ImageClassifier: ("error", "nats an image"),
+    LatentODE: ("mse", "nats a series"),
+    SeriesPredictor: ("mse", "nats a series"),
+    SeriesClassifier: ("error", "nats a series"),
+}
+_PICTURES = {
+    DensityEstimator: _density,
+    ImageClassifier: _effort,
+    LatentODE: _series,
+    SeriesPredictor: _series,
+    SeriesClassifier: _nothing,
+}
 
 
 def _walk(run: Any, file: Path) -> Path:

@@ -10,10 +10,17 @@ import numpy as np
 import pytest
 
 from odeembed.batch import Batch
-from odeembed.evaluate.classified import LabelScores, asked, calibration_error, classified, solves
+from odeembed.evaluate.classified import (
+    LabelScores,
+    area_under_curve,
+    asked,
+    calibration_error,
+    classified,
+    solves,
+)
 from odeembed.fields.augmented import Augmented
 from odeembed.fields.mlp import MLPField
-from odeembed.models.image_classifier import Classified
+from odeembed.models.classified import Classified
 from odeembed.objectives.classification import Classification
 from odeembed.solve.config import SolveConfig
 from odeembed.solve.neural_ode import NeuralODE
@@ -110,3 +117,13 @@ def test_scores_of_a_run():
 
 def test_a_model_without_a_solve_has_no_evaluations():
     assert solves(MLPField()) is None and solves(Points(SolveConfig(steps=2))).steps == 2
+
+
+def test_the_area_under_the_curve_is_how_often_ones_are_above_zeros():
+    rng = np.random.default_rng(0)
+    score, target = np.round(rng.normal(size=60), 1), rng.integers(0, 2, 60)
+    score = score + target
+    pairs = score[target == 1][:, None] - score[target == 0][None]
+    wanted = np.mean((pairs > 0) + 0.5 * (pairs == 0))
+    assert area_under_curve(score, target) == pytest.approx(wanted, rel=1e-12)
+    assert np.isnan(area_under_curve(score, np.ones(60, int)))

@@ -12,6 +12,7 @@ from odeembed.fields.attention import AttentionContext, AttentionField
 from odeembed.fields.augmented import Augmented
 from odeembed.fields.concat_squash import ConcatSquashField
 from odeembed.fields.convolution import ConvField, PixelField
+from odeembed.fields.decay import DecayField
 from odeembed.fields.gated import Gated
 from odeembed.fields.gru import GRUField
 from odeembed.fields.lipschitz import Bounded
@@ -26,6 +27,7 @@ FIELDS = [
     GRUField(),
     ConcatSquashField(hidden=(8,)),
     Gated(),
+    DecayField(),
     Augmented(extra=3),
     Bounded(GRUField(), constant=0.5),
     ConvField(),

@@ -1,0 +1,10 @@
+"""physionet_odernn with a neural controlled differential equation."""
+
+from physionet_odernn import grid, read_by
+
+from odeembed.models.controlled import Controlled, Drive
+
+experiments = read_by(
+    Controlled(width=16, drive=Drive((16,)), config=grid),
+    Controlled(width=32, drive=Drive((44,)), config=grid),
+)

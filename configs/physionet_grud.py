@@ -1,0 +1,14 @@
+"""physionet_odernn with a relative of the GRU-D: states and what was last seen decay between two times."""
+
+from physionet_odernn import flow, read_by
+
+from odeembed.fields.decay import DecayField
+from odeembed.models.series import Recurrent
+
+
+def reader(hidden: int) -> Recurrent:
+    """Of that width."""
+    return Recurrent(flow.clone(hidden=hidden, field=DecayField()), decay=True)
+
+
+experiments = read_by(reader(46), reader(138))

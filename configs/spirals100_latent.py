@@ -1,0 +1,6 @@
+"""spirals30_latent with 100 of a hundred times seen."""
+
+from spirals30_latent import experiments as thirty
+from spirals30_latent import seen_at
+
+experiments = {size: seen_at(100, one) for size, one in thirty.items()}
