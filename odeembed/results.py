@@ -32,10 +32,10 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     <corpus>_adaptive, which are shorter, stand in evaluations-<corpus> and in no other. Sentence VAEs have tables of
     their own: vae-, codes-, samples-, walks- (between sentences), prior-walks- and grammar-<corpus>, and vae-goals for
     all; sequence to sequence has sequences-, bleu-, between- and probes-<corpus>, decoding and collapse; densities have
-    densities-known and densities-tables; images have images- and exactness-<corpus>, convolutions and image-memory. Of
-    the solvers: solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads
-    and precision. Of the gradient methods: adjoints-steps, adjoints-tolerance, adjoints-advice and
-    adjoints-circumstances; of the solvers' convergence orders.
+    densities-known and densities-tables; images have images- and exactness-<corpus>, convolutions and image-memory;
+    series have series-<corpus>, and spirals for all of these. Of the solvers: solvers-<workload> (every variant),
+    solver-ratios (with their targets), solver-circumstances, overheads and precision. Of the gradient methods:
+    adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances; of the solvers' convergence orders.
 
     Args:
       root: the checkout.
@@ -55,6 +55,7 @@ def tables(root: Path | str = ".") -> dict[str, str]:
         translators = {name: ours.pop(name) for name in list(ours) if _is_of(ours[name][0], "Seq2Seq")}
         adaptive = {name: ours.pop(name) for name in list(ours) if _is_adaptive(ours[name][0])}
         images = {name: ours.pop(name) for name in list(ours) if _is_of(ours[name][0], "ImageClassifier")}
+        series = {name: ours.pop(name) for name in list(ours) if _is_of(ours[name][0], "SeriesData")}
         ours = {name: rows for name, rows in ours.items() if not _is_of(rows[0], "DensityEstimator")}
         theirs = {name: rows for name, rows in baselines.items() if _corpus(rows[0]) == corpus}
         compared = [row for row in comparisons if _corpus(row) == corpus]
@@ -81,9 +82,12 @@ def tables(root: Path | str = ".") -> dict[str, str]:
             "probes": _metrics(translators, _PROBES),
             "images": _images(images),
             "exactness": _exactness(images),
+            "series": _series(series),
         }
         found |= {f"{name}-{corpus}": table for name, table in drawn.items() if table}
     found |= _densities(runs, measured["densities"])
+    if spirals := _spirals(runs):
+        found["spirals"] = spirals
     if goals := _goals(runs):
         found["vae-goals"] = goals
     found |= {f"solvers-{result['workload'].lower()}": _solver_variants(result) for result in solvers}
@@ -502,6 +506,47 @@ def _exactness(runs: Mapping[str, Sequence[Result]]) -> str:
             asked = _mean([_value(row, f"labels/evaluations/{setting}") for row in seeds], 1)
             rows.append([_label(name), setting.replace("=", " "), error, asked, len(seeds)])
     return _markdown("model | solved with | error, % | evaluations | seeds", rows)
+
+
+def _series(runs: Mapping[str, Sequence[Result]]) -> str:
+    """Models of irregular series: how good, and what it took; with cross-validation a fold counts as a seed."""
+    header = (
+        "model | parameters | steps | error, % | area under the curve | mean squared error | evaluations | wall time | "
+        "seeds"
+    )
+    columns = (("labels/auc", 3), ("mse", 6), ("solver/evaluations", 0))
+    rows = [
+        [
+            _label(name),
+            f"{seeds[0]['parameters']['total']:,}",
+            f"{seeds[0]['steps']:,}",
+            _mean([None if (share := _value(row, "error")) is None else 100 * share for row in seeds], 1),
+            *(_mean([_value(row, key) for row in seeds], digits) for key, digits in columns),
+            _minutes(seeds),
+            len(seeds),
+        ]
+        for name, seeds in runs.items()
+    ]
+    return _markdown(header, rows)
+
+
+def _spirals(runs: Mapping[str, Sequence[Result]]) -> str:
+    """Distances to the true paths, by how much was seen."""
+    rows = []
+    for name, seeds in runs.items():
+        if _value(seeds[0], "rmse/after") is None:
+            continue
+        errors = [
+            _mean([_value(row, f"rmse/{part}") for row in seeds], 4)
+            for part in ("between", "after", "before")
+        ]
+        seen = seeds[0]["experiment"]["data"]["train"]["observed"]
+        size = f"{seeds[0]['parameters']['total']:,}"
+        rows.append(
+            [seen, _label(name), size, f"{seeds[0]['steps']:,}", *errors, _minutes(seeds), len(seeds)]
+        )
+    header = "seen of 100 | model | parameters | steps | between | after | before | wall time | seeds"
+    return _markdown(header, sorted(rows, key=lambda row: row[0]))
 
 
 def _convolutions(results: Iterable[Result]) -> str:

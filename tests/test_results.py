@@ -386,3 +386,32 @@ def test_images_have_rows_by_model_and_by_exactness(tmp_path):
         found["exactness-mnist"].splitlines()[2]
         == "| odenet, small | rtol 0.1 | 1.00 ± 0.20 | 8.0 ± 0.0 | 2 |"
     )
+
+
+def test_series_have_rows_by_corpus_and_spirals_by_how_much_was_seen(tmp_path):
+    def write(config, seed, train, metrics):
+        result = {
+            "config": config,
+            "fingerprint": config,
+            "experiment": {"data": {"type": "odeembed.data.series:SeriesData", "train": train}},
+            "parameters": {"total": 2987},
+            "steps": 2500,
+            "seconds": 60.0,
+            "metrics": metrics,
+        }
+        file = tmp_path / "results" / f"{config}-small-seed{seed}.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(result))
+
+    for seen in (100, 30):
+        for seed in (0, 1):
+            errors = {"mse": 0.01, "rmse/after": 0.1 + 0.1 * seed}
+            write(f"spirals{seen}_rnn", seed, {"observed": seen}, errors)
+    write("physionet_odernn", 0, {}, {"error": 0.1, "labels/auc": 0.8, "solver/evaluations": 150.0})
+    found = tables(tmp_path)
+    assert found["spirals"].splitlines()[2:] == [
+        f"| {seen} | rnn, small | 2,987 | 2,500 | – | 0.1500 ± 0.0500 | – | 1 min | 2 |" for seen in (30, 100)
+    ]
+    row = found["series-physionet"].splitlines()[2]
+    assert row == "| odernn, small | 2,987 | 2,500 | 10.0 | 0.800 | – | 150 | 1 min | 1 |"
+    assert "interpolation-physionet" not in found
