@@ -260,7 +260,12 @@ def _minibatching(model: Any, params: Any, batch: Batch) -> Iterator[Figure]:
 
 
 def _read(mask, count):
-    """bool [b, count], which states are read: those of the real tokens, and of a decoder that of the end too."""
+    """bool [b, count], which states are read: those of the real tokens, and of a decoder that of the end too.
+
+    A model that reads a row once has one state.
+    """
+    if count < mask.shape[1]:
+        return np.ones((mask.shape[0], count), bool)
     return np.pad(mask, ((0, 0), (count - mask.shape[1], 0)), constant_values=True)
 
 

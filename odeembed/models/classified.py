@@ -20,5 +20,5 @@ class Classified(NamedTuple):
 
     @property
     def states(self) -> Any:
-        """The logits: what is read of the last state, as `states` of other models."""
-        return self.logits
+        """The logits [b, 1, k], all that is read of a row, as `states` of other models."""
+        return self.logits[:, None]

@@ -18,9 +18,12 @@ class Drive(nn.Module):
 
     Attributes:
       hidden: widths of the layers before the last.
+      size_at_start: factor of the last layer's first kernel. A path of many channels moves much, and a state that
+        follows each of its moves at first learns the training series by heart.
     """
 
     hidden: tuple[int, ...] = (64,)
+    size_at_start: float = 0.01
     event_ndim: ClassVar[int] = 1
 
     @nn.compact
@@ -29,7 +32,9 @@ class Drive(nn.Module):
         x = z
         for width in self.hidden:
             x = nn.relu(nn.Dense(width)(x))
-        return jnp.tanh(nn.Dense(z.shape[-1] * channels)(x)).reshape(*z.shape, channels)
+        lecun = nn.initializers.lecun_normal()
+        init = lambda *args: self.size_at_start * lecun(*args)  # noqa: E731
+        return jnp.tanh(nn.Dense(z.shape[-1] * channels, kernel_init=init)(x)).reshape(*z.shape, channels)
 
 
 class Controlled(nn.Module):
