@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from odeembed.batch import Batch
 from odeembed.errors import ConfigError
 from odeembed.mean import Mean
-from odeembed.objectives.tokens import solver_means, weighted_mean
+from odeembed.objectives.rows import solver_means, weighted_mean
 
 
 @dataclasses.dataclass(frozen=True)

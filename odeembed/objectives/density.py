@@ -11,7 +11,7 @@ from odeembed.errors import ConfigError
 from odeembed.mean import Mean
 from odeembed.models.flow import ContinuousFlow
 from odeembed.objectives.flow_matching import flow_matching_loss
-from odeembed.objectives.tokens import sentence_keys, solver_means, weighted_mean
+from odeembed.objectives.rows import row_keys, solver_means, weighted_mean
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Likelihood:
         self, model: Any, params: Any, batch: Batch, key: PRNGKeyArray, step: Any
     ) -> dict[str, Mean]:
         """The loss; the noise of a trace that is estimated is one a point and step."""
-        keys = sentence_keys(jax.random.fold_in(key, step), batch)
+        keys = row_keys(jax.random.fold_in(key, step), batch)
         found = model.apply({"params": params}, batch, keys)
         rows = batch.index >= 0
         means = {"nats": weighted_mean(-found.log_prob, rows)}
@@ -75,7 +75,7 @@ class FlowMatching:
         self, model: Any, params: Any, batch: Batch, key: PRNGKeyArray, step: Any
     ) -> dict[str, Mean]:
         """The loss, by point."""
-        keys = sentence_keys(jax.random.fold_in(key, step), batch)
+        keys = row_keys(jax.random.fold_in(key, step), batch)
         loss = flow_matching_loss(model.flow, params["flow"], batch.values, keys, sigma_min=self.sigma_min)
         return {"loss": weighted_mean(loss, batch.index >= 0)}
 

@@ -11,14 +11,8 @@ from jaxtyping import Array, Bool, Int, PRNGKeyArray
 from odeembed.batch import Batch
 from odeembed.errors import ConfigError
 from odeembed.mean import Mean
-from odeembed.objectives.tokens import (
-    derived,
-    sampled_nll,
-    sentence_keys,
-    solver_means,
-    token_nll,
-    weighted_mean,
-)
+from odeembed.objectives.rows import derived, row_keys, solver_means, weighted_mean
+from odeembed.objectives.tokens import sampled_nll, token_nll
 
 _NOISE, _JITTER = 2, 3  # what a sentence's key is folded with; masking takes 0 and 1
 
@@ -150,7 +144,7 @@ class MaskedInterpolation:
         """
         key = jax.random.fold_in(key, step)
         visible = batch.mask & ~_hide(self.masking, key, batch)
-        keys = sentence_keys(key, batch)
+        keys = row_keys(key, batch)
         if self.jitter:
             batch = batch._replace(times=batch.times + self._shifts(keys, batch.times))
         out = model.apply({"params": params}, batch, visible, keys=derived(keys, _NOISE))
@@ -212,7 +206,7 @@ class MaskedInterpolation:
 
 def _hide(masking, key, batch):
     return jax.vmap(masking.hidden, in_axes=(0, 0, None if batch.groups is None else 0))(
-        sentence_keys(key, batch), batch.mask, batch.groups
+        row_keys(key, batch), batch.mask, batch.groups
     )
 
 

@@ -11,16 +11,8 @@ from odeembed.batch import Batch
 from odeembed.errors import ConfigError
 from odeembed.mean import Mean
 from odeembed.objectives.flow_matching import flow_matching_loss
-from odeembed.objectives.tokens import (
-    derived,
-    forced,
-    sampled_nll,
-    sentence_keys,
-    solver_means,
-    targets_of,
-    token_nll,
-    weighted_mean,
-)
+from odeembed.objectives.rows import derived, row_keys, solver_means, weighted_mean
+from odeembed.objectives.tokens import forced, sampled_nll, targets_of, token_nll
 
 _CODE, _FLOW = 0, 4  # what a sentence's key is folded with, beside the numbers of `forced`
 
@@ -115,7 +107,7 @@ class SentenceELBO:
     ) -> dict[str, Mean]:
         """Training loss, its two terms in nats a sentence, the weight, and how the solver fared."""
         key = jax.random.fold_in(key, step)
-        keys = sentence_keys(key, batch)
+        keys = row_keys(key, batch)
         z, posterior, kl = self._code(model, params, batch, derived(keys, _CODE))
         out, states = forced(model, params, z, batch, keys, self.word_dropout, self.dropout)
         targets, real = targets_of(batch)
@@ -144,7 +136,7 @@ class SentenceELBO:
         The bound is estimated from one code a sentence; of an autoencoder, which has no bound, nll is the
         reconstruction's. Accuracies are those of the likeliest token, the true ones before it being known.
         """
-        z, posterior, kl = self._code(model, params, batch, derived(sentence_keys(key, batch), _CODE))
+        z, posterior, kl = self._code(model, params, batch, derived(row_keys(key, batch), _CODE))
         out, states = forced(model, params, z, batch)
         targets, real = targets_of(batch)
         rows = batch.index >= 0
@@ -218,7 +210,7 @@ class CodeFlowMatching:
         self, model: Any, params: Any, batch: Batch, key: PRNGKeyArray, step: Any
     ) -> dict[str, Mean]:
         """The loss of flow matching, by sentence."""
-        keys = sentence_keys(jax.random.fold_in(key, step), batch)
+        keys = row_keys(jax.random.fold_in(key, step), batch)
         z, posterior, _ = self._bound()._code(model, params, batch, derived(keys, _CODE))
         loss = flow_matching_loss(
             model.prior,
@@ -232,7 +224,7 @@ class CodeFlowMatching:
 
     def evaluate(self, model: Any, params: Any, batch: Batch, key: PRNGKeyArray) -> dict[str, Mean]:
         """What `SentenceELBO` measures, the flow being the prior, and the negative log-density of a code."""
-        keys = derived(sentence_keys(key, batch), _CODE)
+        keys = derived(row_keys(key, batch), _CODE)
         z, _, _ = self._bound()._code(model, params, batch, keys)
         density = model.apply({"params": params}, z, method="log_prior")
         found = self._bound().evaluate(model, params, batch, key)
@@ -262,7 +254,7 @@ def importance_weighted_nll(
     if not model.latent:
         return nll(model.no_code(batch))
     posterior = model.apply({"params": params}, batch, method="posterior")
-    keys = sentence_keys(key, batch)
+    keys = row_keys(key, batch)
 
     def log_weight(number):
         noise = _normal(derived(keys, number), model.latent)

@@ -11,18 +11,9 @@ from odeembed.batch import Batch
 from odeembed.errors import ConfigError
 from odeembed.mean import Mean
 from odeembed.models.seq2seq import target_of
+from odeembed.objectives.rows import derived, row_keys, solver_means, weighted_mean
 from odeembed.objectives.sentence_vae import Annealing
-from odeembed.objectives.tokens import (
-    derived,
-    forced,
-    sampled_nll,
-    scaled_dropout,
-    sentence_keys,
-    solver_means,
-    targets_of,
-    token_nll,
-    weighted_mean,
-)
+from odeembed.objectives.tokens import forced, sampled_nll, scaled_dropout, targets_of, token_nll
 
 _SOURCE, _OWN, _DRAWN = 10, 11, 12  # what a sentence's key is folded with, beside the numbers of `forced`
 
@@ -72,7 +63,7 @@ class SequenceNLL:
     ) -> dict[str, Mean]:
         """Training loss, nll in nats a token, and how the solver fared."""
         key = jax.random.fold_in(key, step)
-        keys, target = sentence_keys(key, batch), target_of(batch)
+        keys, target = row_keys(key, batch), target_of(batch)
         scale = None
         if self.dropout:
             shape = (*batch.mask.shape[1:], model.embed_dim)

@@ -12,8 +12,8 @@ from odeembed.batch import Batch
 from odeembed.errors import ConfigError
 from odeembed.mean import Mean
 from odeembed.models.series import ends_of
+from odeembed.objectives.rows import derived, row_keys, solver_means, weighted_mean
 from odeembed.objectives.sentence_vae import Annealing
-from odeembed.objectives.tokens import derived, sentence_keys, solver_means, weighted_mean
 
 _CODE, _TIME = range(2)  # what a series' key is folded with
 
@@ -50,7 +50,7 @@ class SeriesELBO:
         self, model: Any, params: Any, batch: Batch, key: PRNGKeyArray, step: Any
     ) -> dict[str, Mean]:
         """Training loss, its two terms in nats a series, the weight, and how the solver fared."""
-        keys = derived(sentence_keys(jax.random.fold_in(key, step), batch), _CODE)
+        keys = derived(row_keys(jax.random.fold_in(key, step), batch), _CODE)
         out, posterior, reconstruction, kl = self._terms(model, params, batch, keys, self.samples)
         rows, weight = batch.index >= 0, self.annealing(step)
         loss = reconstruction + weight * kl
@@ -66,7 +66,7 @@ class SeriesELBO:
 
     def evaluate(self, model: Any, params: Any, batch: Batch, key: PRNGKeyArray) -> dict[str, Mean]:
         """Held-out bound in nats a series, its terms, by one code each, and `mse` of what is seen, by the mean code."""
-        keys = derived(sentence_keys(key, batch), _CODE)
+        keys = derived(row_keys(key, batch), _CODE)
         _, _, reconstruction, kl = self._terms(model, params, batch, keys, 1)
         rows = batch.index >= 0
         return {

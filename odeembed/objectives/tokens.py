@@ -1,25 +1,15 @@
-"""What the objectives of text share: log-likelihoods of tokens, the noise of a sentence, sums over what counts."""
+"""What the objectives of text share: teacher forcing, and log-likelihoods of tokens."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from odeembed.batch import Batch
-from odeembed.mean import Mean
+from odeembed.objectives.rows import derived, row_keys
 
 _WORDS, _INPUTS, _OUTPUTS = range(1, 4)  # what a sentence's key is folded with
-
-
-def sentence_keys(key: PRNGKeyArray, batch: Batch) -> Key[Array, " b"]:
-    """The noise of a sentence by its number alone: it does not depend on the batch or the devices it is in."""
-    return jax.vmap(lambda index: jax.random.fold_in(key, index))(batch.index)
-
-
-def derived(keys: Key[Array, " b"], number: int | Int[Array, ""]) -> Key[Array, " b"]:
-    """Keys of other noise for the same sentences."""
-    return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
 
 
 def forced(
@@ -41,7 +31,7 @@ def forced(
     apply = lambda method, *args: model.apply({"params": params}, *args, method=method)  # noqa: E731
     seen = scale = None
     if keys is None:
-        keys = sentence_keys(jax.random.key(0), batch)  # nothing is drawn
+        keys = row_keys(jax.random.key(0), batch)  # nothing is drawn
     if word_dropout:
         seen = _kept(derived(keys, _WORDS), batch.mask.shape[1:], word_dropout)
     if dropout:
@@ -113,31 +103,6 @@ def sampled_nll(
     others = apply("logits_of", states, drawn) - jnp.log(often)
     others = jnp.where(drawn == targets[..., None], -1e30, others)
     return jnp.logaddexp(truth, jax.nn.logsumexp(others, axis=-1)) - truth
-
-
-def weighted_mean(values: Float[Array, "*b"] | Bool[Array, "*b"], weight: Bool[Array, "*b"]) -> Mean:
-    """The mean over the entries that count."""
-    return Mean(jnp.sum(jnp.where(weight, values, 0.0)), jnp.sum(weight, dtype=jnp.float32))
-
-
-def solver_means(out: Any, batch: Batch, before: Any = None) -> dict[str, Mean]:
-    """Means over the real rows of a model's output: the share of failed solves, and the solver's counts.
-
-    Args:
-      before: output of what was solved before it, its counts and failures added; None: nothing was.
-    """
-    real = batch.index >= 0
-    counts, failed = out.stats, out.failed
-    if before is not None:
-        added = {name: count + before.stats.get(name, 0) for name, count in counts.items()}
-        counts, failed = before.stats | added, failed | before.failed
-    counts = {"failed": failed, **counts}
-    return {
-        f"solver/{name}": Mean(
-            jnp.sum(jnp.where(real, count, 0), dtype=jnp.float32), jnp.sum(real, dtype=jnp.float32)
-        )
-        for name, count in counts.items()
-    }
 
 
 def _kept(keys, shape, share):
