@@ -40,6 +40,7 @@ small = Experiment(
     steps=600,
     evaluate_every=100,
     checkpoint_every=100,
+    monitor="cross_entropy",
     scores=(LabelScores(steps=(1, 2), rtols=()),),
 )
 full = replace(

@@ -46,6 +46,7 @@ small = Experiment(
     steps=1000,
     evaluate_every=250,
     checkpoint_every=250,
+    monitor="cross_entropy",
     scores=(LabelScores(steps=(1, 2, 4), rtols=()),),
 )
 experiments = {

@@ -354,7 +354,7 @@ def test_images_have_rows_by_model_and_by_exactness(tmp_path):
     for seed, error in enumerate((0.004, 0.006)):
         metrics = {
             "error": error,
-            "nll": 0.02,
+            "cross_entropy": 0.02,
             "labels/calibration": 0.01,
             "labels/forward": 20.0,
             "labels/backward": 26.0,

@@ -1,9 +1,9 @@
-"""Examples of like length together: the lengths they are padded to, and the batches of every epoch."""
+"""Which examples are in a batch: those of one size in any order, others by length; pure in seed and step."""
 
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Int, Int64
+from jaxtyping import Int, Int32, Int64
 
 from odeembed.errors import ConfigError
 
@@ -33,6 +33,35 @@ def check_buckets(buckets: tuple[int, ...], entries: int, name: str) -> None:
             f"{name} must hold {_ROWS_MULTIPLE} rows of the last bucket's {buckets[-1]} {name.rpartition('_')[2]}; got "
             f"{entries}. Use at least {_ROWS_MULTIPLE * buckets[-1]}, or shorter buckets."
         )
+
+
+class Permuted:
+    """Batches of examples that are all of one size, `batch(step)` a pure function of seed and step."""
+
+    def __init__(self, count: int, rows: int, seed: int) -> None:
+        """Of so many training examples, `rows` in a batch; the seed decides the order."""
+        self._count, self._rows, self._seed = count, rows, seed
+        self._epoch: tuple[int, Int32[np.ndarray, " n"]] = (-1, np.zeros(0, np.int32))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Training batches an epoch; a remainder waits for another."""
+        return self._count // self._rows
+
+    def batch(self, step: int) -> Int32[np.ndarray, " b"]:
+        """The examples of the training batch of a step: every epoch permutes them by default_rng([seed, epoch])."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        known, order = self._epoch
+        if known != epoch:
+            order = np.random.default_rng([self._seed, epoch]).permutation(self._count).astype(np.int32)
+            self._epoch = (epoch, order)  # one assignment: a prefetching thread may ask at the same time
+        return order[place * self._rows :][: self._rows]
+
+    def evaluation(self, count: int) -> Iterator[Int32[np.ndarray, " b"]]:
+        """Yields each of so many other examples once; -1 fills up the last batch."""
+        for start in range(0, count, self._rows):
+            index = np.arange(start, start + self._rows, dtype=np.int32)
+            yield np.where(index < count, index, np.int32(-1))
 
 
 class Buckets:

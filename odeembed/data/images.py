@@ -15,11 +15,10 @@ import numpy as np
 from jaxtyping import Float, Int, Int32, UInt8
 
 from odeembed.batch import Batch
-from odeembed.data.prepare import cache_root
+from odeembed.data.buckets import Permuted
+from odeembed.data.prepare import SPLITS, cache_root
 from odeembed.data.sources import prepared_root
 from odeembed.errors import ConfigError, DataError
-
-SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class ImageDataset:
                 f"set data.rows to {len(train.values)} or less."
             )
         self.mean, self.scale = _moments(train.values)
-        self._epoch: tuple[int, Any] = (-1, None)
+        self._order = Permuted(len(train.values), data.rows, seed)
 
     @property
     def classes(self) -> int:
@@ -120,7 +119,7 @@ class ImageDataset:
     @property
     def steps_per_epoch(self) -> int:
         """Training batches an epoch."""
-        return len(self.images["train"].values) // self.data.rows
+        return self._order.steps_per_epoch
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
@@ -134,13 +133,7 @@ class ImageDataset:
 
     def batch(self, step: int) -> Batch:
         """The training batch of a step; pure in (seed, step): every epoch permutes, shifts and mirrors anew."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        known, order = self._epoch
-        if known != epoch:
-            rng = np.random.default_rng([self.seed, epoch])
-            order = rng.permutation(len(self.images["train"].values)).astype(np.int32)
-            self._epoch = (epoch, order)  # one assignment: a prefetching thread may ask at the same time
-        index = order[place * self.data.rows :][: self.data.rows]
+        index = self._order.batch(step)
         values = self._varied(self.images["train"].values[index], np.random.default_rng([self.seed, 1, step]))
         return self._filled("train", index, values)
 
@@ -148,10 +141,8 @@ class ImageDataset:
         """Yields every image of a split once as it is, in batches of one shape; rows that fill up have index -1."""
         if split not in SPLITS:
             raise ConfigError(f"no split {split!r}; expected one of {', '.join(SPLITS)}.")
-        images, rows = self.images[split].values, self.data.rows
-        for start in range(0, len(images), rows):
-            index = np.arange(start, start + rows, dtype=np.int32)
-            index[index >= len(images)] = -1
+        images = self.images[split].values
+        for index in self._order.evaluation(len(images)):
             yield self._filled(split, index, images[index])
 
     def specialise(self, model: Any) -> Any:

@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from odeembed.batch import Batch
+from odeembed.data.buckets import Permuted
 from odeembed.data.densities import ToyDensity
+from odeembed.data.prepare import SPLITS
 from odeembed.data.sources import locate
 from odeembed.errors import ConfigError, DataError
-
-SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class PointDataset:
         self.points = {
             split: ((rows - self.mean) / self.scale).astype(np.float32) for split, rows in found.items()
         }
-        self._epoch: tuple[int, Any] = (-1, None)
+        self._order = Permuted(len(self.points["train"]), data.rows, seed)
 
     @property
     def width(self) -> int:
@@ -151,7 +151,7 @@ class PointDataset:
     @property
     def steps_per_epoch(self) -> int:
         """Training batches an epoch."""
-        return len(self.points["train"]) // self.data.rows
+        return self._order.steps_per_epoch
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
@@ -161,22 +161,14 @@ class PointDataset:
 
     def batch(self, step: int) -> Batch:
         """The training batch of a step; pure in (seed, step): every epoch permutes the points anew."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        known, order = self._epoch
-        if known != epoch:
-            rng = np.random.default_rng([self.seed, epoch])
-            order = rng.permutation(len(self.points["train"])).astype(np.int32)
-            self._epoch = (epoch, order)  # one assignment: a prefetching thread may ask at the same time
-        return self._filled("train", order[place * self.data.rows :][: self.data.rows])
+        return self._filled("train", self._order.batch(step))
 
     def evaluation(self, split: str) -> Iterator[Batch]:
         """Yields every point of a split once, in batches of one shape; rows that fill up the last have index -1."""
         if split not in SPLITS:
             raise ConfigError(f"no split {split!r}; expected one of {', '.join(SPLITS)}.")
-        rows = self.data.rows
-        for start in range(0, len(self.points[split]), rows):
-            index = np.arange(start, start + rows, dtype=np.int32)
-            yield self._filled(split, np.where(index < len(self.points[split]), index, -1))
+        for index in self._order.evaluation(len(self.points[split])):
+            yield self._filled(split, index)
 
     def specialise(self, model: Any) -> Any:
         """The model, checked to be one of points as wide as these.

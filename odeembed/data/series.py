@@ -11,11 +11,11 @@ from jaxtyping import Float, Int
 
 from odeembed.batch import Batch
 from odeembed.data.buckets import Buckets, check_buckets, rows_of
+from odeembed.data.prepare import SPLITS
 from odeembed.data.recordings import PhysioNet2012, Recordings, SeriesTable, TimeSeriesFile, checked, thinned
 from odeembed.data.spirals import Spirals
 from odeembed.errors import ConfigError, DataError
 
-SPLITS = ("train", "valid", "test")
 Source = Spirals | SeriesTable | TimeSeriesFile | PhysioNet2012
 
 

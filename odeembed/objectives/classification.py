@@ -50,7 +50,7 @@ class Classification:
         return {"loss": weighted_mean(loss, rows), **means}
 
     def evaluate(self, model: Any, params: Any, batch: Batch, key: PRNGKeyArray) -> dict[str, Mean]:
-        """`nll` in nats, `error` and `accuracy`, and what the solver took."""
+        """`cross_entropy` in nats, `error` and `accuracy`, and what the solver took."""
         means = _measured(model, params, batch)[1]
         error = means["error"]
         return {**means, "accuracy": Mean(error.count - error.total, error.count)}
@@ -65,7 +65,7 @@ def _measured(model: Any, params: Any, batch: Batch) -> tuple[Any, dict[str, Mea
     out, rows = model.apply({"params": params}, batch), batch.index >= 0
     wrong = jnp.argmax(out.logits, axis=-1) != batch.target
     return out, {
-        "nll": weighted_mean(label_nll(out.logits, batch.target), rows),
+        "cross_entropy": weighted_mean(label_nll(out.logits, batch.target), rows),
         "error": weighted_mean(wrong, rows),
         **solver_means(out, batch),
     }

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from odeembed.data.buckets import Buckets, check_buckets, rows_of
+from odeembed.data.buckets import Buckets, Permuted, check_buckets, rows_of
 from odeembed.errors import ConfigError
 
 
@@ -57,3 +57,15 @@ def test_lengths_that_do_not_rise_and_batches_too_small_are_refused():
         ConfigError, match=r"batch_times must hold 8 rows of the last bucket's 16 times; got 127"
     ):
         check_buckets((8, 16), 127, "batch_times")
+
+
+def test_examples_of_one_size_come_at_most_once_an_epoch_and_once_when_evaluated():
+    order = Permuted(50, 16, seed=2)
+    assert order.steps_per_epoch == 3
+    epochs = [np.concatenate([order.batch(3 * epoch + step) for step in range(3)]) for epoch in range(2)]
+    assert all(len(set(epoch.tolist())) == 48 and epoch.max() < 50 for epoch in epochs)
+    assert (epochs[0] != epochs[1]).any() and (order.batch(0) == epochs[0][:16]).all()
+    assert (Permuted(50, 16, seed=3).batch(0) != epochs[0][:16]).any()
+    found = list(order.evaluation(20))
+    assert [len(index) for index in found] == [16, 16]
+    assert np.concatenate(found).tolist() == [*range(20), *[-1] * 12]

@@ -50,15 +50,15 @@ def numbers(means):
 def test_loss_and_error_by_hand():
     found = numbers(Classification()(Given(), {}, batch(), KEY, 0))
     nll = -np.mean(np.log([0.7, 0.25, 0.6, 0.4]))
-    assert found["loss"] == pytest.approx(nll, rel=1e-6) and found["nll"] == found["loss"]
+    assert found["loss"] == pytest.approx(nll, rel=1e-6) and found["cross_entropy"] == found["loss"]
     assert found["error"] == 0.5  # of equal logits the first counts as the answer
     assert found["solver/evaluations"] == 3 and found["solver/failed"] == 0
     held_out = numbers(Classification(smoothing=0.3).evaluate(Given(2.0), {}, batch(), KEY))
-    assert held_out["nll"] == pytest.approx(nll, rel=1e-6) and held_out["accuracy"] == 0.5
+    assert held_out["cross_entropy"] == pytest.approx(nll, rel=1e-6) and held_out["accuracy"] == 0.5
     smooth = numbers(Classification(smoothing=0.3)(Given(2.0), {}, batch(), KEY, 0))
     target = 0.7 * np.eye(3)[TARGET] + 0.1
     assert smooth["loss"] == pytest.approx(2 - np.mean(np.sum(target * LOGITS, -1)), rel=1e-6)
-    assert smooth["nll"] == pytest.approx(nll, rel=1e-6) and smooth["penalty"] == 2
+    assert smooth["cross_entropy"] == pytest.approx(nll, rel=1e-6) and smooth["penalty"] == 2
 
 
 def test_padding_counts_nothing_and_halves_add_up():
