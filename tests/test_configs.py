@@ -16,8 +16,8 @@ from odeembed import experiment as tree
 from odeembed import runs
 from odeembed.batch import Batch
 from odeembed.data.images import ImageDataset, Images
-from odeembed.data.prepare import SPLITS
 from odeembed.data.points import PointData, Table
+from odeembed.data.prepare import SPLITS
 from odeembed.data.sources import TextFiles
 from odeembed.data.vocabulary import Words
 from odeembed.train.state import init_state
