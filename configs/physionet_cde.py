@@ -6,5 +6,5 @@ from odeembed.models.controlled import Controlled, Drive
 
 experiments = read_by(
     Controlled(width=16, drive=Drive((16,)), config=grid),
-    Controlled(width=32, drive=Drive((44,)), config=grid),
+    Controlled(width=32, drive=Drive((46,)), config=grid),
 )

@@ -11,4 +11,4 @@ def reader(hidden: int) -> Recurrent:
     return Recurrent(flow.clone(hidden=hidden, field=DecayField()), decay=True)
 
 
-experiments = read_by(reader(46), reader(138))
+experiments = read_by(reader(46), reader(156))

@@ -11,4 +11,4 @@ def reader(hidden: int) -> Recurrent:
     return Recurrent(JumpFlow(hidden=hidden, field=None, directions=("forward",)), gaps=True)
 
 
-experiments = read_by(reader(55), reader(151))
+experiments = read_by(reader(55), reader(170))

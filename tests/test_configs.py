@@ -18,6 +18,7 @@ from odeembed.batch import Batch
 from odeembed.data.images import ImageDataset, Images
 from odeembed.data.points import PointData, Table
 from odeembed.data.prepare import SPLITS
+from odeembed.data.recordings import SeriesTable
 from odeembed.data.sources import TextFiles
 from odeembed.data.vocabulary import Words
 from odeembed.train.state import init_state
@@ -81,10 +82,7 @@ def test_two_steps_of_the_published_form(name, size, text):
         evaluation_tokens=300,
         **({"longer": "cut", "min_length": 1} if loaded.data.longer == "leave" else {}),
     )
-    dataset, optimizer = data.open(loaded.seed), loaded.optimizer.build(2)
-    model, batch = dataset.specialise(loaded.model), jax.tree.map(jnp.asarray, dataset.batch(0))
-    losses = two_losses(model, loaded, optimizer, batch)
-    assert np.isfinite(losses).all() and losses[1] != losses[0]
+    assert_two_steps(loaded, data.open(loaded.seed))
 
 
 @pytest.mark.slow
@@ -92,11 +90,7 @@ def test_two_steps_of_the_published_form(name, size, text):
 def test_two_steps_of_the_published_form_on_points(name, tmp_path):
     loaded = tree.load_config(str(CONFIGS / f"{name}.py"), "full")
     np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(64, loaded.model.width)))
-    dataset = PointData(Table(str(tmp_path / "points.npy")), rows=16).open(loaded.seed)
-    model, optimizer = dataset.specialise(loaded.model), loaded.optimizer.build(2)
-    batch = jax.tree.map(jnp.asarray, dataset.batch(0))
-    losses = two_losses(model, loaded, optimizer, batch)
-    assert np.isfinite(losses).all() and losses[1] != losses[0]
+    assert_two_steps(loaded, PointData(Table(str(tmp_path / "points.npy")), rows=16).open(loaded.seed))
 
 
 @pytest.mark.slow
@@ -106,18 +100,41 @@ def test_two_steps_of_the_published_form_on_images(name):
     rng = np.random.default_rng(0)
     pixels, labels = rng.integers(0, 256, (8, 28, 28, 1), dtype=np.uint8), np.arange(8, dtype=np.int32)
     data = dataclasses.replace(loaded.data, rows=4)
-    dataset = ImageDataset(data, loaded.seed, dict.fromkeys(SPLITS, Images(pixels, labels, 10)))
+    assert_two_steps(
+        loaded, ImageDataset(data, loaded.seed, dict.fromkeys(SPLITS, Images(pixels, labels, 10)))
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["physionet_cde", "physionet_rnnvae", "spirals30_latent", "vowels_grud"])
+def test_two_steps_of_the_published_form_on_series(name, tmp_path):
+    size = "small" if name.startswith("vowels") else "full"
+    loaded = tree.load_config(str(CONFIGS / f"{name}.py"), size)
+    channels, classes = loaded.model.channels, getattr(loaded.model, "classes", 2)
+    lines = ["series,time," + ",".join(f"c{channel}" for channel in range(channels))]
+    lines += [
+        f"s{i},{t}," + ",".join([str(i + t)] + [""] * (channels - 1))
+        for i in range(40)
+        for t in range(i % 5 + 1)
+    ]
+    (tmp_path / "series.csv").write_text("\n".join(lines))
+    (tmp_path / "labels.csv").write_text(
+        "series,label\n" + "".join(f"s{i},{i % classes}\n" for i in range(40))
+    )
+    table = SeriesTable(str(tmp_path / "series.csv"), str(tmp_path / "labels.csv"))
+    data = dataclasses.replace(loaded.data, train=table, test=None, folds=0, buckets=(8,), batch_times=64)
+    assert_two_steps(loaded, data.open(loaded.seed))
+
+
+def assert_two_steps(loaded, dataset):
+    """Two steps on the first batch have finite losses, and the second another than the first."""
     model, optimizer = dataset.specialise(loaded.model), loaded.optimizer.build(2)
     batch = jax.tree.map(jnp.asarray, dataset.batch(0))
-    losses = two_losses(model, loaded, optimizer, batch)
-    assert np.isfinite(losses).all() and losses[1] != losses[0]
-
-
-def two_losses(model, loaded, optimizer, batch):
     state = init_state(model, loaded.objective, optimizer, batch, loaded.seed, loaded.ema)
     settings = {"accumulate": loaded.accumulate, "ema": loaded.ema, "products": loaded.products}
     step = jax.jit(make_step(model, loaded.objective, optimizer, **settings), donate_argnums=0)
-    return [float((state := step(state, batch)).means["loss"].value) for _ in range(2)]
+    losses = [float((state := step(state, batch)).means["loss"].value) for _ in range(2)]
+    assert np.isfinite(losses).all() and losses[1] != losses[0]
 
 
 def parameters(name, size):
@@ -163,3 +180,28 @@ def test_the_neighbours_of_the_demonstration_are_those_of_a_trained_model(tmp_pa
     name = "neighbors/mrr/embedding"
     assert untrained[name] < 0.02
     assert trained is not None and trained["metrics"][name] > 0.2
+
+
+@pytest.mark.parametrize(
+    ("corpus", "names", "sizes"),
+    [
+        ("vowels", ("rnn", "grud", "cde"), ("small",)),
+        ("physionet", ("rnn", "grud", "cde"), ("small", "full")),
+        ("physionet", ("latentrnn", "rnnvae"), ("small",)),
+    ],
+)
+def test_readers_of_series_have_as_many_parameters(corpus, names, sizes):
+    first = {"latentrnn": "latent"}.get(names[0], "odernn")
+    for size in sizes:
+        counts = [series_parameters(f"{corpus}_{name}", size) for name in (first, *names)]
+        assert max(counts) < 1.06 * min(counts), (size, counts)
+
+
+def series_parameters(name, size):
+    model = tree.load_config(str(CONFIGS / f"{name}.py"), size).model
+    times = np.tile(np.arange(4, dtype=np.float32), (2, 1))
+    values = np.zeros((2, 4, model.channels), np.float32)
+    batch = Batch(values, times, times >= 0, np.arange(2, dtype=np.int32))
+    batch = jax.tree.map(jnp.asarray, batch)
+    shapes = jax.eval_shape(lambda key: model.init(key, batch)["params"], jax.random.key(0))
+    return sum(x.size for x in jax.tree.leaves(shapes))
