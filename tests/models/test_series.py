@@ -39,6 +39,14 @@ def batch_of(rows=3, n=5, c=2, padding=0, seed=0):
     return jax.tree.map(jnp.asarray, batch)
 
 
+def built(model, batch):
+    return jax.jit(model.init)(KEY, batch)
+
+
+def means_of(model, params, batch):
+    return jax.jit(lambda params, batch: model.apply(params, batch).means)(params, batch)
+
+
 def inputs_of(reader, values, times, mask):
     """What a reader makes of values: [b, n, e]."""
     seen = ~np.isnan(values) & mask[..., None]
@@ -91,33 +99,33 @@ MODELS = [
 @pytest.mark.parametrize("model", MODELS, ids=range(len(MODELS)))
 def test_padding_and_neighbours_cannot_change_the_means(model):
     batch = batch_of()
-    params = model.init(KEY, batch)
-    means = model.apply(params, batch).means
+    params = built(model, batch)
+    means = means_of(model, params, batch)
     assert means.shape == (3, 5, 2) and jnp.isfinite(means).all()
     padded = batch_of(padding=3)
     real = padded._replace(
         values=padded.values.at[:, :5].set(batch.values), times=padded.times.at[:, :5].set(batch.times)
     )
     real = real._replace(times=real.times.at[:, 5:].set(batch.times[:, -1:] + jnp.arange(1.0, 4.0)))
-    np.testing.assert_allclose(model.apply(params, real).means[:, :5], means, rtol=2e-5, atol=2e-6)
+    np.testing.assert_allclose(means_of(model, params, real)[:, :5], means, rtol=2e-5, atol=2e-6)
     alone = jax.tree.map(lambda x: x[1:2], batch)
-    np.testing.assert_allclose(model.apply(params, alone).means[0], means[1], rtol=2e-5, atol=2e-6)
+    np.testing.assert_allclose(means_of(model, params, alone)[0], means[1], rtol=2e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=range(len(MODELS)))
 def test_gradients_are_finite_where_values_are_missing(model):
     batch = batch_of(padding=2)
-    params = model.init(KEY, batch)
-    gradient = jax.grad(lambda p: jnp.sum(model.apply(p, batch).means[:, :5] ** 2))(params)
+    params = built(model, batch)
+    gradient = jax.jit(jax.grad(lambda p: jnp.sum(model.apply(p, batch).means[:, :5] ** 2)))(params)
     assert all(jnp.isfinite(g).all() for g in jax.tree.leaves(gradient))
 
 
 def test_a_predictor_knows_nothing_of_what_it_predicts():
     for reader in (Recurrent(RNN, gaps=True), Recurrent(ODE)):
         model, batch = SeriesPredictor(reader), batch_of()
-        params = model.init(KEY, batch)
+        params = built(model, batch)
         other = batch._replace(values=batch.values.at[:, 3:].add(1.0))
-        one, two = (model.apply(params, b).means for b in (batch, other))
+        one, two = (means_of(model, params, b) for b in (batch, other))
         np.testing.assert_allclose(one[:, :4], two[:, :4], rtol=1e-6)
         assert (jnp.abs(one[:, 4] - two[:, 4]) > 1e-5).any()
     with pytest.raises(ConfigError, match="from what was before"):
@@ -127,7 +135,7 @@ def test_a_predictor_knows_nothing_of_what_it_predicts():
 @pytest.mark.parametrize("reader", [Recurrent(RNN, gaps=True), Recurrent(ODE, clock=True)])
 def test_forecasts_are_the_means_of_a_series_that_goes_on_with_them(reader):
     model, batch = SeriesPredictor(reader), batch_of(padding=1)
-    params = model.init(KEY, batch)
+    params = built(model, batch)
     last = ends_of(batch.times, batch.mask)[1]
     ts = last[:, None] + jnp.array([0.5, 1.5, 1.7])
     found = model.apply(params, batch, ts, method="forecast").means
@@ -140,14 +148,14 @@ def test_forecasts_are_the_means_of_a_series_that_goes_on_with_them(reader):
             jnp.concatenate([fed.mask, jnp.ones((3, 1), bool)], axis=1),
             fed.index,
         )
-        mean = model.apply(params, grown).means[:, -1]
+        mean = means_of(model, params, grown)[:, -1]
         np.testing.assert_allclose(found[:, k], mean, rtol=2e-4, atol=2e-5)
         fed = grown._replace(values=grown.values.at[:, -1].set(mean))
 
 
 def test_a_path_goes_both_ways_from_the_time_of_its_code():
     model, batch = MODELS[2], batch_of()
-    params = model.init(KEY, batch)
+    params = built(model, batch)
     z = jax.random.normal(KEY, (3, model.latent))
     at, mask = jnp.array([1.0, 2.0, 3.0]), jnp.ones((3, 4), bool)
     around = at[:, None] + jnp.array([-1.0, -0.25, 0.0, 2.0])
@@ -173,7 +181,7 @@ def test_the_code_is_nearest_to_what_is_asked_for():
 @pytest.mark.parametrize("anywhere", [False, True])
 def test_forecasts_of_a_latent_path_at_its_own_times_are_its_means(anywhere):
     model, batch = MODELS[2].clone(anywhere=anywhere), batch_of()
-    params = model.init(KEY, batch)
+    params = built(model, batch)
     ahead = model.apply(params, batch, batch.times, method="forecast").means
     np.testing.assert_allclose(ahead, model.apply(params, batch).means, rtol=1e-4, atol=1e-5)
 
@@ -183,7 +191,7 @@ def test_forecasts_of_a_latent_path_at_its_own_times_are_its_means(anywhere):
 )
 def test_a_classifier_reads_all_that_was_seen(reader):
     model, batch = SeriesClassifier(reader, classes=3), batch_of(padding=1)
-    params = model.init(KEY, batch)
+    params = built(model, batch)
     out = model.apply(params, batch)
     assert out.logits.shape == (3, 3) and not out.failed.any()
     changed = model.apply(params, batch._replace(values=batch.values.at[:, 4].add(1.0))).logits
