@@ -26,6 +26,8 @@ data = TextData(
     longer="leave",
 )
 experiments = {
-    size: replace(one, data=replace(data, batch_tokens=cast(TextData, one.data).batch_tokens))
+    size: replace(
+        one, data=replace(data, batch_tokens=cast(TextData, one.data).batch_tokens), steps=one.steps // 2
+    )
     for size, one in repeat.items()
 }
