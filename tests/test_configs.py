@@ -182,6 +182,12 @@ def test_the_neighbours_of_the_demonstration_are_those_of_a_trained_model(tmp_pa
     assert trained is not None and trained["metrics"][name] > 0.2
 
 
+@pytest.mark.parametrize("seen", [30, 50, 100])
+def test_the_wide_rnn_on_spirals_has_as_many_parameters_as_the_latent_ode(seen):
+    wide, latent = (series_parameters(f"spirals{seen}_{name}", "full") for name in ("rnn", "latent"))
+    assert abs(wide - latent) < 0.03 * latent
+
+
 @pytest.mark.parametrize(
     ("corpus", "names", "sizes"),
     [
