@@ -472,7 +472,9 @@ def _images(runs: Mapping[str, Sequence[Result]]) -> str:
     for name, seeds in runs.items():
         first, device = seeds[0], seeds[0]["device"]
         error = [None if (value := _value(row, "error")) is None else 100 * value for row in seeds]
-        quality = [_mean([_value(row, key) for row in seeds], 4) for key in ("cross_entropy", "labels/calibration")]
+        quality = [
+            _mean([_value(row, key) for row in seeds], 4) for key in ("cross_entropy", "labels/calibration")
+        ]
         asked = [_mean([_value(row, f"labels/{way}") for row in seeds], 0) for way in ("forward", "backward")]
         memory = _mean([row["memory"]["step_bytes"] / 2**20 for row in seeds], 0, spread=False)
         step = _mean([1000 * row["time"]["step"] / row["steps"] for row in seeds], 0, spread=False)

@@ -237,10 +237,19 @@ class LatentODE(nn.Module):
         return Predicted(means, stats, forth.failed | back.failed, penalty)
 
     def forecast(self, batch: Batch, ts: Float[Array, "b n"]) -> Predicted:
-        """The means at other times, which rise, given what is seen in the batch."""
-        mask = jnp.ones(ts.shape, bool)
-        at = self.nearest(batch, ts, mask) if self.anywhere else jnp.zeros(ts.shape[0])
-        return self.decode(self.posterior(batch, at).mean, ts, mask, at)
+        """The means at other times, which rise, given what is seen in the batch.
+
+        The path stops at the times of the batch too, so that a grid has steps as long as in training.
+        """
+        n, asked = ts.shape[1], jnp.ones(ts.shape, bool)
+        at = self.nearest(batch, ts, asked) if self.anywhere else jnp.zeros(ts.shape[0])
+        stops = jnp.concatenate([ts, jnp.asarray(batch.times)], axis=1)
+        mask = jnp.concatenate([asked, jnp.asarray(batch.mask)], axis=1)
+        order = jnp.argsort(stops, axis=1)
+        stops, mask = (jnp.take_along_axis(x, order, axis=1) for x in (stops, mask))
+        found = self.decode(self.posterior(batch, at).mean, stops, mask, at)
+        places = jnp.argsort(order, axis=1)[:, :n, None]
+        return found._replace(means=jnp.take_along_axis(found.means, places, axis=1))
 
     def nearest(self, batch: Batch, ts: Float[Array, "b n"], mask: Bool[Array, "b n"]) -> Float[Array, " b"]:
         """The time of the code nearest to the middle of what is asked for, between the first and last that is seen."""

@@ -186,6 +186,21 @@ def test_forecasts_of_a_latent_path_at_its_own_times_are_its_means(anywhere):
     np.testing.assert_allclose(ahead, model.apply(params, batch).means, rtol=1e-4, atol=1e-5)
 
 
+def test_far_forecasts_on_a_grid_take_steps_as_short_as_training():
+    coarse = LatentODE(
+        Recurrent(JumpFlow(6, None)), FlowDecoder(5, MLPField((8,)), SolveConfig(solver="midpoint", steps=1))
+    )
+    fine = coarse.clone(decoder=FlowDecoder(5, MLPField((8,)), SolveConfig(solver="rk4", steps=64)))
+    batch = batch_of(n=40)
+    params = built(coarse, batch)
+    far = batch.times[:, -1:] + jnp.array([0.3, 0.9])
+    one, two = (model.apply(params, batch, far, method="forecast").means for model in (coarse, fine))
+    np.testing.assert_allclose(one, two, atol=0.05)
+    z = coarse.apply(params, batch, method="posterior").mean
+    at_once = coarse.apply(params, z, far, jnp.ones(far.shape, bool), method="decode").means
+    assert jnp.abs(at_once - two).max() > 0.2  # one step from the code to there
+
+
 @pytest.mark.parametrize(
     "reader", [Recurrent(RNN, gaps=True), Recurrent(ODE), Recurrent(JumpFlow(6, None)), Controlled(6)]
 )
