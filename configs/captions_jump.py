@@ -26,8 +26,6 @@ data = TextData(
     longer="leave",
 )
 experiments = {
-    size: replace(
-        one, data=replace(data, batch_tokens=cast(TextData, one.data).batch_tokens), steps=one.steps // 2
-    )
+    size: replace(one, data=replace(data, batch_tokens=cast(TextData, one.data).batch_tokens))
     for size, one in repeat.items()
 }

@@ -15,7 +15,7 @@ from odeembed.objectives.rows import derived, row_keys, solver_means, weighted_m
 from odeembed.objectives.sentence_vae import Annealing
 from odeembed.objectives.tokens import forced, sampled_nll, scaled_dropout, targets_of, token_nll
 
-_SOURCE, _OWN, _DRAWN = 10, 11, 12  # what a sentence's key is folded with, beside the numbers of `forced`
+_SOURCE, _OWN, _DRAWN, _REPLACED, _OTHER = range(10, 15)  # beside those of `forced`, to fold keys with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +27,8 @@ class SequenceNLL:
       own_words: share of the tokens that are given as the model itself would draw them, by step (scheduled sampling):
         a first pass, without gradient, says which. None: never.
       word_dropout: share of the target's tokens that are not given.
+      replaced: share of a source's tokens that are replaced by any word of the vocabulary, each as likely, where the
+        source is what is to be said again. Rare words are then learned as well as others, and no sentence by heart.
       dropout: share of the entries of the inputs on both sides, and of the read-outs, that are set to zero, others
         scaled up.
       negatives: number of words drawn for a sampled softmax while training; 0 for the full one.
@@ -42,11 +44,12 @@ class SequenceNLL:
     label_smoothing: float = 0.0
     own_words: Annealing | None = None
     word_dropout: float = 0.0
+    replaced: float = 0.0
     dropout: float = 0.0
     negatives: int = 0
 
     def __post_init__(self):
-        for name in ("label_smoothing", "word_dropout", "dropout"):
+        for name in ("label_smoothing", "word_dropout", "replaced", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is a share in [0, 1); got {getattr(self, name)}.")
         if self.own_words is not None and max(self.own_words.start, self.own_words.end) > 1:
@@ -55,7 +58,16 @@ class SequenceNLL:
             raise ConfigError("label smoothing needs the full softmax. Set --objective.negatives 0.")
 
     def init(self, model: Any, key: PRNGKeyArray, batch: Batch) -> Any:
-        """Parameters of the model, from the shapes of a batch."""
+        """Parameters of the model, from the shapes of a batch.
+
+        Raises:
+          ConfigError: words are to be replaced in pairs, where the target would not follow.
+        """
+        if self.replaced and batch.target is not None:
+            raise ConfigError(
+                "replaced is for sources that are said again; these have targets of their own. Set "
+                "--objective.replaced 0."
+            )
         return jax.jit(model.init)(key, batch)["params"]
 
     def __call__(
@@ -63,8 +75,10 @@ class SequenceNLL:
     ) -> dict[str, Mean]:
         """Training loss, nll in nats a token, and how the solver fared."""
         key = jax.random.fold_in(key, step)
-        keys, target = row_keys(key, batch), target_of(batch)
-        scale = None
+        keys = row_keys(key, batch)
+        if self.replaced:
+            batch = batch._replace(values=self._with_others(model, batch, keys))
+        target, scale = target_of(batch), None
         if self.dropout:
             shape = (*batch.mask.shape[1:], model.embed_dim)
             scale = scaled_dropout(derived(keys, _SOURCE), shape, self.dropout)
@@ -112,6 +126,18 @@ class SequenceNLL:
             "exact": weighted_mean(jnp.all(right, axis=1), rows),
             **solver_means(out, batch, heard),
         }
+
+    def _with_others(self, model, batch, keys):
+        """The source with some of its tokens replaced; never by <pad>, which is the end."""
+        shape = batch.values.shape[1:]
+        chosen = jax.vmap(lambda key: jax.random.bernoulli(key, self.replaced, shape))(
+            derived(keys, _REPLACED)
+        )
+        drawn = jax.vmap(lambda key: jax.random.randint(key, shape, 1, model.vocab_size))(
+            derived(keys, _OTHER)
+        )
+        values = jnp.where(chosen & batch.mask, drawn, batch.values)
+        return values.astype(batch.values.dtype)
 
     def _mixed(self, model, params, heard, target, keys, share):
         """The target with some tokens as the model would draw them, its own ones before each being given."""

@@ -93,6 +93,31 @@ def test_own_words_are_given_in_the_share_of_the_step_and_only_where_words_stand
     assert always != pytest.approx(never, rel=1e-3)
 
 
+def test_words_are_replaced_on_both_sides_in_their_share_and_new_ones_in_each_step(params, monkeypatch):
+    rows = half([40] * 3, 40, 0)._replace(index=jnp.arange(3, dtype=jnp.int32))
+    objective, said = SequenceNLL(replaced=0.25), []
+    encode, decode = Seq2Seq.encode, Seq2Seq.decode
+
+    def watch(method):
+        return lambda self, *args: (
+            said.append(args[0 if method is encode else 1].values) or method(self, *args)
+        )
+
+    monkeypatch.setattr(Seq2Seq, "encode", watch(encode))
+    monkeypatch.setattr(Seq2Seq, "decode", watch(decode))
+    for step in (0, 1):
+        objective(MODEL, params, rows, KEY, jnp.int32(step))
+    heard, target, again, _ = map(np.asarray, said)
+    np.testing.assert_array_equal(heard, target)
+    changed = heard != np.asarray(rows.values)
+    assert 0.12 < changed.mean() < 0.32 and (heard > 0).all() and len(set(heard[changed].tolist())) > 4
+    assert (again != heard).any()
+    objective.evaluate(MODEL, params, rows, KEY)
+    np.testing.assert_array_equal(said[-1], rows.values)
+    with pytest.raises(ConfigError, match="targets of their own"):
+        objective.init(MODEL, KEY, BATCH)
+
+
 def test_a_few_sentences_are_learned_and_said_again():
     target = half((4, 3, 0), 4, 3)
     batch = half((5, 2, 0), 5, 2)._replace(target=target)
