@@ -10,7 +10,7 @@ from odeembed.plots.figure import panels, style
 
 
 def paths_in_the_plane(
-    seen: Sequence[Float[np.ndarray, "k 2"]],
+    seen: Sequence[Float[np.ndarray, "_ 2"]],
     truth: Mapping[str, Float[np.ndarray, "n m 2"]],
     found: Mapping[str, Float[np.ndarray, "n m 2"]],
 ) -> Figure:
@@ -31,15 +31,15 @@ def paths_in_the_plane(
             ax.plot(*path[number].T, linewidth=1.5, label=name, zorder=2, **style(line))
         ax.set(xticks=[], yticks=[], aspect="equal")
         ax.grid(visible=False)
-    axes[0].legend(frameon=False, fontsize=7)
-    return figure
+        ax.axis("off")
+    return _with_legend(figure)
 
 
 def channels_over_time(
-    times: Sequence[Float[np.ndarray, " k"]],
-    seen: Sequence[Float[np.ndarray, "k c"]],
-    ts: Sequence[Float[np.ndarray, " m"]],
-    found: Sequence[Float[np.ndarray, "m c"]],
+    times: Sequence[Float[np.ndarray, " _"]],
+    seen: Sequence[Float[np.ndarray, "_ c"]],
+    ts: Sequence[Float[np.ndarray, " _"]],
+    found: Sequence[Float[np.ndarray, "_ c"]],
     names: Sequence[str],
 ) -> Figure:
     """Draws a panel for each series: some channels as they were seen, and the model's means over time.
@@ -56,5 +56,11 @@ def channels_over_time(
             ax.scatter(times[number], seen[number][:, channel], s=8, color=look["color"], zorder=3)
             ax.plot(ts[number], found[number][:, channel], label=name, linewidth=1.2, **look)
         ax.set(xlabel="time")
-    axes[0].legend(frameon=False, fontsize=7)
+    return _with_legend(figure)
+
+
+def _with_legend(figure: Figure) -> Figure:
+    """The figure with the names of its first panel's lines below all panels."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=8)
     return figure
