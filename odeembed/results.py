@@ -377,8 +377,11 @@ def _is_of(result: Result, model: str) -> bool:
 
 def _sequences(runs: Mapping[str, Sequence[Result]]) -> str:
     """What sequence-to-sequence models say of the test split, and how it was trained."""
-    header = "model | parameters (body) | steps | tokens | perplexity | sentences exact | in place | wall time | seeds"
-    columns = (("perplexity", 2), ("translations/exact", 4), ("translations/tokens", 4))
+    header = (
+        "model | parameters (body) | steps | tokens | perplexity | tokens right | sentences exact | in place | "
+        "wall time | seeds"
+    )
+    columns = (("perplexity", 2), ("accuracy", 4), ("translations/exact", 4), ("translations/tokens", 4))
     rows = [
         [
             *_training(name, seeds[0]),
