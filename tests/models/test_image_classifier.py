@@ -108,5 +108,7 @@ def test_a_penalty_and_what_the_solver_took_reach_the_objective():
         )
     )(params)
     assert means["penalty"].value > 0 and means["solver/evaluations"].value == 2
-    assert means["loss"].value == pytest.approx(means["cross_entropy"].value + means["penalty"].value, rel=1e-5)
+    assert means["loss"].value == pytest.approx(
+        means["cross_entropy"].value + means["penalty"].value, rel=1e-5
+    )
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(gradient))
