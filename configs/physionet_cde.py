@@ -1,6 +1,7 @@
 """physionet_odernn with a neural controlled differential equation."""
 
-from physionet_odernn import grid, read_by
+from physionet_odernn import read_by
+from vowels_odernn import grid
 
 from odeembed.models.controlled import Controlled, Drive
 

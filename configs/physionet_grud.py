@@ -1,6 +1,7 @@
 """physionet_odernn with a relative of the GRU-D: states and what was last seen decay between two times."""
 
-from physionet_odernn import flow, read_by
+from physionet_odernn import read_by
+from vowels_odernn import flow
 
 from odeembed.fields.decay import DecayField
 from odeembed.models.series import Recurrent

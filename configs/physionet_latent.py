@@ -9,7 +9,7 @@ RNN for encoder, physionet_rnnvae.py no equation at all. The data are those of p
 from dataclasses import replace
 
 from physionet_odernn import experiments as mortality
-from physionet_odernn import flow, grid
+from vowels_odernn import flow, grid
 
 from odeembed.experiment import Experiment
 from odeembed.fields.mlp import MLPField

@@ -10,46 +10,35 @@ project: put set-a.csv.xz and Outcomes-a.txt into $ODEEMBED_DATA/physionet2012.
 
 from dataclasses import replace
 
+from vowels_odernn import flow
+from vowels_odernn import small as vowels
+
 from odeembed.data.recordings import PhysioNet2012
 from odeembed.data.series import SeriesData
 from odeembed.evaluate.classified import LabelScores
 from odeembed.experiment import Experiment
 from odeembed.fields.mlp import MLPField
 from odeembed.models.controlled import Controlled
-from odeembed.models.encoders import JumpFlow
-from odeembed.models.series import Recurrent, SeriesClassifier
-from odeembed.objectives.classification import Classification
-from odeembed.solve.config import SolveConfig
-from odeembed.train.optimizer import Optimizer
+from odeembed.models.series import Recurrent
 
-data = SeriesData(
-    PhysioNet2012(),
-    folds=5,
-    buckets=(64, 96, 128, 224),
-    batch_times=64 * 64,
-    scaling="range",
-    time_unit=48.0,
-)
-grid = SolveConfig(solver="midpoint", steps=1)
-flow = JumpFlow(hidden=48, field=MLPField((48,)), config=grid, directions=("forward",))
-small = Experiment(
-    data=data,
-    model=SeriesClassifier(Recurrent(flow), channels=41, classes=2),
-    objective=Classification(),
-    optimizer=Optimizer(peak=3e-3, warmup=50, clip=5.0, weight_decay=0.01),
+small = replace(
+    vowels,
+    data=SeriesData(
+        PhysioNet2012(),
+        folds=5,
+        buckets=(64, 96, 128, 224),
+        batch_times=64 * 64,
+        scaling="range",
+        time_unit=48.0,
+    ),
+    model=vowels.model.clone(channels=41, classes=2),
     steps=600,
     evaluate_every=100,
     checkpoint_every=100,
-    monitor="cross_entropy",
     scores=(LabelScores(steps=(1, 2), rtols=()),),
 )
-full = replace(
-    small,
-    model=SeriesClassifier(
-        Recurrent(flow.clone(hidden=128, field=MLPField((128, 128)))), channels=41, classes=2
-    ),
-    steps=2000,
-)
+wide = flow.clone(hidden=128, field=MLPField((128, 128)))
+full = replace(small, model=small.model.clone(reader=Recurrent(wide)), steps=2000)
 experiments = {"small": small, "full": full}
 
 

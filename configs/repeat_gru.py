@@ -16,5 +16,5 @@ def without_field(one: Experiment, hidden: int) -> Experiment:
 
 
 # The widths are chosen for as many parameters, those of the words left out, as the flow with its jumps has.
-widths = {"small": 309, "full": 618}
+widths = {"small": 309, "plain": 309, "full": 618}
 experiments = {size: without_field(one, widths[size]) for size, one in jump.items()}

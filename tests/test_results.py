@@ -349,6 +349,13 @@ def test_densities_stand_beside_simple_estimates_of_the_same_points(checkout):
     assert "interpolation-moons" not in found
 
 
+def write_result(folder, config, seed, **facts):
+    """A result of a minute, at small size."""
+    file = folder / "results" / f"{config}-small-seed{seed}.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"config": config, "fingerprint": config, "seconds": 60.0, **facts}))
+
+
 def test_images_have_rows_by_model_and_by_exactness(tmp_path):
     tree = {"type": "odeembed.models.image_classifier:ImageClassifier"}
     for seed, error in enumerate((0.004, 0.006)):
@@ -360,21 +367,18 @@ def test_images_have_rows_by_model_and_by_exactness(tmp_path):
             "labels/backward": 26.0,
         }
         metrics |= {"labels/error/rtol=0.1": 2 * error, "labels/evaluations/rtol=0.1": 8.0}
-        result = {
-            "config": "mnist_odenet",
-            "fingerprint": "f",
-            "experiment": {"model": tree},
-            "device": {"count": 1, "kind": "cpu"},
-            "parameters": {"total": 208266},
-            "memory": {"step_bytes": 2**20},
-            "time": {"step": 50.0},
-            "steps": 100,
-            "seconds": 60.0,
-            "metrics": metrics,
-        }
-        file = tmp_path / "results" / f"mnist_odenet-small-seed{seed}.json"
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps(result))
+        write_result(
+            tmp_path,
+            "mnist_odenet",
+            seed,
+            experiment={"model": tree},
+            device={"count": 1, "kind": "cpu"},
+            parameters={"total": 208266},
+            memory={"step_bytes": 2**20},
+            time={"step": 50.0},
+            steps=100,
+            metrics=metrics,
+        )
     found = tables(tmp_path)
     assert not {"interpolation-mnist", "gaps-mnist"} & found.keys()
     row = found["images-mnist"].splitlines()[2]
@@ -390,18 +394,9 @@ def test_images_have_rows_by_model_and_by_exactness(tmp_path):
 
 def test_series_have_rows_by_corpus_and_spirals_by_how_much_was_seen(tmp_path):
     def write(config, seed, train, metrics):
-        result = {
-            "config": config,
-            "fingerprint": config,
-            "experiment": {"data": {"type": "odeembed.data.series:SeriesData", "train": train}},
-            "parameters": {"total": 2987},
-            "steps": 2500,
-            "seconds": 60.0,
-            "metrics": metrics,
-        }
-        file = tmp_path / "results" / f"{config}-small-seed{seed}.json"
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps(result))
+        tree = {"data": {"type": "odeembed.data.series:SeriesData", "train": train}}
+        facts = {"experiment": tree, "parameters": {"total": 2987}, "steps": 2500, "metrics": metrics}
+        write_result(tmp_path, config, seed, **facts)
 
     for seen in (100, 30):
         for seed in (0, 1):

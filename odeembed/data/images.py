@@ -47,7 +47,7 @@ class ImageData:
     rows: int = 128
     crop: int = 0
     flip: bool = False
-    entries: ClassVar[str] = "images"
+    entries: ClassVar[str] = "images"  # what a batch has in its rows
 
     def __post_init__(self):
         for name, least in (("rows", 1), ("crop", 0)):
@@ -89,10 +89,7 @@ class ImageDataset:
       data: its configuration.
       images: those of each split.
       mean, scale: of each channel's values in the train split, uint8, float32 [c].
-      entries: what a batch has in its rows.
     """
-
-    entries = "images"
 
     def __init__(self, data: ImageData, seed: int, images: dict[str, Images]):
         self.data, self.seed, self.images = data, seed, images

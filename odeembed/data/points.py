@@ -80,7 +80,7 @@ class PointData:
     held_out: float = 0.1
     rows: int = 512
     standardised: bool = False
-    entries: ClassVar[str] = "points"
+    entries: ClassVar[str] = "points"  # what a batch has in its rows
 
     def __post_init__(self):
         if isinstance(self.rows, int) and self.rows < 1:
@@ -109,10 +109,7 @@ class PointDataset:
       data: its configuration.
       points: the rows of each split, float32 [n, d], standardised where that is asked for.
       mean, scale: what was subtracted from each column, and by what it was divided then; float64 [d].
-      entries: what a batch has in its rows.
     """
-
-    entries = "points"
 
     def __init__(self, data: PointData, seed: int):
         self.data, self.seed = data, seed

@@ -47,7 +47,7 @@ class SeriesData:
     dropped: float = 0.0
     scaling: Literal["standard", "range"] | None = None
     time_unit: float = 1.0
-    entries: ClassVar[str] = "times"
+    entries: ClassVar[str] = "times"  # what a batch has in its rows
 
     def __post_init__(self):
         check_buckets(self.buckets, self.batch_times, "batch_times")
@@ -83,10 +83,7 @@ class SeriesDataset:
       series: the recordings of each split, scaled.
       shift, scale: what was subtracted from each channel, and by what it was divided then; float64 [c].
       shapes: (rows, length) of the global batches that occur, by rising length.
-      entries: what a batch has in its rows.
     """
-
-    entries = "times"
 
     def __init__(self, data: SeriesData, seed: int):
         self.data, self.seed = data, seed

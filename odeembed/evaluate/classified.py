@@ -171,9 +171,8 @@ def _calls(function: Callable[..., Any], *arguments: Any) -> int:
         finally:
             depth -= 1
         if not depth:  # a field that holds a field is asked once
-            some = jax.tree.leaves(slopes)[0].ravel()[
-                0
-            ]  # what depends on no step would be called once a loop
+            # An argument: what depends on no step would be called once a loop.
+            some = jax.tree.leaves(slopes)[0].ravel()[0]
             jax.debug.callback(lambda _: calls.append(1), some)
         return slopes
 

@@ -337,7 +337,7 @@ class _Run:
             log.write(record)
         steps, taken = self.experiment.steps, self.step - self.first
         left = (steps - self.step) * (self.clock.total() - self.compiled.seconds) / max(taken, 1)
-        entries = getattr(self.dataset, "entries", "tokens")
+        entries = getattr(getattr(self.dataset, "data", None), "entries", "tokens")
         self.report({**record, "steps": steps, "seconds_left": left, "entries": entries})
 
     def _notice(self, text: str) -> None:
