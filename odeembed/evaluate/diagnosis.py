@@ -81,7 +81,7 @@ def diagnose(
     paths = {name: moving(path) for name, path in paths_of(model, params, batch).items()}
     if not paths:
         raise RunError(
-            "the model solves no equation, so there is nothing to diagnose. Name a run of Jump, Latent or Depth."
+            "the model solves no equation, so there is nothing to diagnose. Name a run of a model with a vector field."
         )
     for name, path in paths.items():
         yield from _uniqueness(name, path)
