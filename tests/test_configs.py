@@ -17,9 +17,9 @@ from odeembed import runs
 from odeembed.batch import Batch
 from odeembed.data.images import ImageDataset, Images
 from odeembed.data.points import PointData, Table
-from odeembed.data.prepare import SPLITS
 from odeembed.data.recordings import SeriesTable
 from odeembed.data.sources import TextFiles
+from odeembed.data.splits import SPLITS
 from odeembed.data.vocabulary import Words
 from odeembed.train.state import init_state
 from odeembed.train.step import make_step

@@ -16,8 +16,9 @@ from jaxtyping import Float, Int, Int32, UInt8
 
 from odeembed.batch import Batch
 from odeembed.data.buckets import Permuted
-from odeembed.data.prepare import SPLITS, cache_root
+from odeembed.data.prepare import cache_root
 from odeembed.data.sources import prepared_root
+from odeembed.data.splits import SPLITS, check_model, check_one_batch, check_split
 from odeembed.errors import ConfigError, DataError
 
 
@@ -100,11 +101,7 @@ class ImageDataset:
                     f"data.{split} has images of {_shape(found)} and data.train of {_shape(train)}; expected one "
                     f"shape. Give splits of one dataset."
                 )
-        if len(train.values) < data.rows:
-            raise DataError(
-                f"{len(train.values)} images to train on; expected at least one batch of {data.rows}. Give more, or "
-                f"set data.rows to {len(train.values)} or less."
-            )
+        check_one_batch(len(train.values), data.rows, "images")
         self.mean, self.scale = _moments(train.values)
         self._order = Permuted(len(train.values), data.rows, seed)
 
@@ -136,8 +133,7 @@ class ImageDataset:
 
     def evaluation(self, split: str) -> Iterator[Batch]:
         """Yields every image of a split once as it is, in batches of one shape; rows that fill up have index -1."""
-        if split not in SPLITS:
-            raise ConfigError(f"no split {split!r}; expected one of {', '.join(SPLITS)}.")
+        check_split(split)
         images = self.images[split].values
         for index in self._order.evaluation(len(images)):
             yield self._filled(split, index, images[index])
@@ -148,11 +144,7 @@ class ImageDataset:
         Raises:
           ConfigError: it does not.
         """
-        if getattr(model, "classes", self.classes) != self.classes:
-            raise ConfigError(
-                f"{self.data.name} has {self.classes} classes and the model {model.classes}. Set --model.classes "
-                f"{self.classes}."
-            )
+        check_model(model, "classes", self.classes, f"{self.data.name} has {self.classes} classes")
         return model
 
     def inspect(self) -> dict[str, Any]:

@@ -15,8 +15,15 @@ from jaxtyping import Float, Int
 from odeembed.batch import Batch
 from odeembed.data.buckets import Permuted
 from odeembed.data.densities import ToyDensity
-from odeembed.data.prepare import SPLITS
 from odeembed.data.sources import locate
+from odeembed.data.splits import (
+    SPLITS,
+    check_held_out,
+    check_model,
+    check_one_batch,
+    check_split,
+    held_out_size,
+)
 from odeembed.errors import ConfigError, DataError
 
 
@@ -85,10 +92,7 @@ class PointData:
     def __post_init__(self):
         if isinstance(self.rows, int) and self.rows < 1:
             raise ConfigError(f"rows must be at least 1; got {self.rows}. Set --data.rows 512.")
-        if not 0 < self.held_out < 0.5:
-            raise ConfigError(
-                f"held_out must lie in (0, 0.5), for each of valid and test; got {self.held_out}."
-            )
+        check_held_out(self.held_out)
 
     def open(self, seed: int, *, progress: Callable[[str], None] | None = None) -> "PointDataset":
         """Reads the points.
@@ -121,11 +125,7 @@ class PointDataset:
                     f"data.{split} has {rows.shape[1]} columns and data.train {width}; expected as many. Give tables "
                     f"of one kind."
                 )
-        if len(found["train"]) < data.rows:
-            raise DataError(
-                f"{len(found['train'])} points to train on; expected at least one batch of {data.rows}. Give more, or "
-                f"set data.rows to {len(found['train'])} or less."
-            )
+        check_one_batch(len(found["train"]), data.rows, "points")
         self.mean, self.scale = np.zeros(width), np.ones(width)
         if data.standardised:
             self.mean, self.scale = found["train"].mean(0), found["train"].std(0)
@@ -162,8 +162,7 @@ class PointDataset:
 
     def evaluation(self, split: str) -> Iterator[Batch]:
         """Yields every point of a split once, in batches of one shape; rows that fill up the last have index -1."""
-        if split not in SPLITS:
-            raise ConfigError(f"no split {split!r}; expected one of {', '.join(SPLITS)}.")
+        check_split(split)
         for index in self._order.evaluation(len(self.points[split])):
             yield self._filled(split, index)
 
@@ -173,10 +172,7 @@ class PointDataset:
         Raises:
           ConfigError: it is not.
         """
-        if getattr(model, "width", self.width) != self.width:
-            raise ConfigError(
-                f"the points have {self.width} columns and the model {model.width}. Set --model.width {self.width}."
-            )
+        check_model(model, "width", self.width, f"the points have {self.width} columns")
         return model
 
     def restored(self, points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
@@ -207,9 +203,7 @@ def _splits(data: PointData) -> dict[str, Float[np.ndarray, "n d"]]:
     rows = data.train.rows()
     shared = [split for split, source in own.items() if source is None]
     if shared:
-        size = int(data.held_out * len(rows))
-        if not size:
-            raise DataError(f"{len(rows)} rows are too few to hold {data.held_out:g} of them out. Give more.")
+        size = held_out_size(len(rows), data.held_out, "points")
         rows = rows[np.random.default_rng(0).permutation(len(rows))]
         for split in shared:
             found[split], rows = rows[:size], rows[size:]

@@ -21,10 +21,10 @@ from jaxtyping import Int64, UInt8
 
 from odeembed.data.sentences import sentences
 from odeembed.data.sources import TAB, Source, TextFiles, shown
+from odeembed.data.splits import SPLITS
 from odeembed.data.vocabulary import SentencePiece, Vocabulary, Words, load_vocabulary
 from odeembed.errors import DataError
 
-SPLITS = ("train", "valid", "test")
 TOKENS, OFFSETS = "tokens.bin", "offsets.bin"
 _MANIFEST, _PROGRESS, _VOCABULARY, _COPY = "manifest.json", "progress.json", "vocabulary", "train.txt"
 _FORMAT = 1  # renew it when the same text would be prepared into other tokens

@@ -11,9 +11,9 @@ from jaxtyping import Float, Int
 
 from odeembed.batch import Batch
 from odeembed.data.buckets import Buckets, check_buckets, rows_of
-from odeembed.data.prepare import SPLITS
 from odeembed.data.recordings import PhysioNet2012, Recordings, SeriesTable, TimeSeriesFile, checked, thinned
 from odeembed.data.spirals import Spirals
+from odeembed.data.splits import SPLITS, check_held_out, check_model, check_split, held_out_size
 from odeembed.errors import ConfigError, DataError
 
 Source = Spirals | SeriesTable | TimeSeriesFile | PhysioNet2012
@@ -51,10 +51,7 @@ class SeriesData:
 
     def __post_init__(self):
         check_buckets(self.buckets, self.batch_times, "batch_times")
-        if not 0 < self.held_out < 0.5:
-            raise ConfigError(
-                f"held_out must lie in (0, 0.5), for each of valid and test; got {self.held_out}."
-            )
+        check_held_out(self.held_out)
         if self.folds and (self.folds < 2 or self.test is not None):
             raise ConfigError(
                 f"folds needs two parts or more, and no test source; got {self.folds} and {self.test}. Set folds 0, or "
@@ -159,18 +156,10 @@ class SeriesDataset:
         Raises:
           ConfigError: other channels, classes where the series have none, or another number of them.
         """
-        channels = getattr(model, "channels", len(self.channels))
-        if channels != len(self.channels):
-            raise ConfigError(
-                f"the series have {len(self.channels)} channels and the model {channels}. Set --model.channels "
-                f"{len(self.channels)}."
-            )
-        classes = len(self.series["train"].classes)
-        if getattr(model, "classes", classes) != classes:
-            raise ConfigError(
-                f"the series have {classes} classes and the model {model.classes}. "
-                + (f"Set --model.classes {classes}." if classes else "Give the data labels.")
-            )
+        channels, classes = len(self.channels), len(self.series["train"].classes)
+        check_model(model, "channels", channels, f"the series have {channels} channels")
+        unlabelled = "" if classes else "Give the data labels."
+        check_model(model, "classes", classes, f"the series have {classes} classes", unlabelled)
         return model
 
     def restored(self, values: Float[np.ndarray, "*n c"]) -> Float[np.ndarray, "*n c"]:
@@ -200,8 +189,7 @@ class SeriesDataset:
         return np.array([len(ts) for ts in self._split(split).times], np.int64)
 
     def _split(self, split: str) -> Recordings:
-        if split not in SPLITS:
-            raise ConfigError(f"no split {split!r}; expected one of {', '.join(SPLITS)}.")
+        check_split(split)
         return self.series[split]
 
     def _scaled(self, one: Recordings) -> Recordings:
@@ -253,10 +241,8 @@ def _splits(data: SeriesData, seed: int) -> dict[str, Recordings]:
         found["test"] = train.pick(np.sort(test))
         order = np.setdiff1d(order, test)
         order = np.random.default_rng(0).permutation(order)
-    size = int(data.held_out * count)
     shared = [split for split in ("test", "valid") if split not in found]
-    if shared and not size:
-        raise DataError(f"{count} series are too few to hold {data.held_out:g} of them out. Give more.")
+    size = held_out_size(count, data.held_out, "series") if shared else 0
     for split in shared:
         found[split], order = train.pick(np.sort(order[:size])), order[size:]
     found["train"] = train.pick(np.sort(order))

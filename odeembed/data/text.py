@@ -14,7 +14,6 @@ from odeembed.batch import Batch
 from odeembed.data.buckets import Buckets, check_buckets, rows_of
 from odeembed.data.examples import Examples, Pairs
 from odeembed.data.prepare import (
-    SPLITS,
     Recipe,
     cache_root,
     corpus_vocabulary,
@@ -23,6 +22,7 @@ from odeembed.data.prepare import (
     target_texts,
 )
 from odeembed.data.sources import InstalledDocs, Source, TextFiles, spool
+from odeembed.data.splits import SPLITS, check_split
 from odeembed.data.vocabulary import SentencePiece, Vocabulary, Words
 from odeembed.errors import ConfigError, DataError
 
@@ -273,8 +273,7 @@ class TextDataset:
                 )
 
     def _examples(self, split: str) -> Examples | Pairs:
-        if split not in self._splits:
-            raise ConfigError(f"no split {split!r}; expected one of {', '.join(SPLITS)}.")
+        check_split(split)
         return self._splits[split]
 
     def _filled(self, split: str, index: Int[np.ndarray, " b"], length: int) -> Batch:

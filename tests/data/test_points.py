@@ -120,7 +120,7 @@ def test_points_that_cannot_be_trained_on_are_refused(tmp_path):
             PointData(constant, test=table(tmp_path, "1 2 3\n", "three.txt"), rows=8),
             "data.test has 3 columns",
         ),
-        (PointData(table(tmp_path, "1 2\n3 4\n", "two.txt"), rows=1), "2 rows are too few"),
+        (PointData(table(tmp_path, "1 2\n3 4\n", "two.txt"), rows=1), "2 points are too few"),
     ):
         with pytest.raises(DataError, match=what):
             data.open(0)

@@ -18,6 +18,7 @@ import pytest
 from odeembed.data import prepare
 from odeembed.data.prepare import Recipe, cut, prepared, read_manifest, splits_of
 from odeembed.data.sources import PairFiles, Scan, TextFiles
+from odeembed.data.splits import SPLITS
 from odeembed.data.vocabulary import SentencePiece, Words
 from odeembed.errors import DataError
 
@@ -34,7 +35,7 @@ def recipe(tmp_path) -> Recipe:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    names = [f"{split}.{kind}" for split in prepare.SPLITS for kind in (prepare.TOKENS, prepare.OFFSETS)]
+    names = [f"{split}.{kind}" for split in SPLITS for kind in (prepare.TOKENS, prepare.OFFSETS)]
     return {
         name: (folder / name).read_bytes() for name in [*names, "vocabulary/vocabulary.json", "manifest.json"]
     }
