@@ -55,7 +55,9 @@ class Densities:
             numbers["mass"] = self._mass(fine, run.params)
         if continuous:
             numbers["inverse"] = inverse_error(model, run.params, x[: self.points])
-            numbers["fine_inverse"] = inverse_error(fine, run.params, x[: self.points])
+            numbers["fine_inverse"] = inverse_error(
+                fine, run.params, x[: self.points], found.base[: self.points]
+            )
             numbers["evaluations"] = float(found.evaluations.mean())
         return {f"density/{name}": value for name, value in numbers.items()}
 
@@ -82,11 +84,11 @@ def log_densities(model: Any, params: Any, x: Points) -> Measured:
     return Measured(found.log_prob, found.base, np.asarray(evaluations, np.float64))
 
 
-def inverse_error(model: Any, params: Any, x: Points) -> float:
-    """The largest distance of a coordinate from where it was, after the way to the base and back."""
-    back = _in_blocks(
-        lambda base: _compiled(model, "forward")(params, base), log_densities(model, params, x).base
-    )
+def inverse_error(model: Any, params: Any, x: Points, base: Points | None = None) -> float:
+    """The largest distance of a coordinate from where it was, after the way to the base, unless given, and back."""
+    if base is None:
+        base = log_densities(model, params, x).base
+    back = _in_blocks(lambda base: _compiled(model, "forward")(params, base), base)
     return float(np.abs(back.x - x).max())
 
 
