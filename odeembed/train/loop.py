@@ -28,7 +28,7 @@ from odeembed.train.parallel import check_rows, make_parallel
 from odeembed.train.prefetch import prefetch
 from odeembed.train.signals import StopSignals
 from odeembed.train.state import TrainState, evaluated_params, init_state
-from odeembed.train.step import make_step
+from odeembed.train.step import Step, make_step
 
 
 class Outcome(NamedTuple):
@@ -124,21 +124,10 @@ class _Run:
         self.experiment, self.dataset = experiment, dataset
         self.checkpoints, self.report = checkpoints, report
         self.model = dataset.specialise(experiment.model)
-        self.parallel = make_parallel(experiment.parallel)
+        self.parallel = make_parallel(experiment.parallel, fsdp=experiment.fsdp, tensor=experiment.tensor)
         self.optimizer = experiment.optimizer.build(experiment.steps)
         self.step = self.first = 0
         self.so_far = _Progress()
-        step = make_step(
-            self.model,
-            experiment.objective,
-            self.optimizer,
-            accumulate=experiment.accumulate,
-            ema=experiment.ema,
-            log_every=experiment.log_every,
-            axis=self.parallel.axis,
-            products=experiment.products,
-        )
-        self.compiled = Compiled(self.parallel.map(step), self._notice)
 
     def begin(self, resume: bool) -> None:
         """Makes the first state or restores the last."""
@@ -154,6 +143,7 @@ class _Run:
         abstract = jax.eval_shape(lambda: init_state(*arguments))
         exp.optimizer.check(abstract.params)
         self._check_evaluation(abstract.params)
+        self.compiled = Compiled(self.parallel.map(self._step(), abstract), self._notice)
         if steps or self.checkpoints.damaged:
             state = self.checkpoints.restore(abstract)
             self._take_up(int(state.step))
@@ -162,7 +152,7 @@ class _Run:
             if exp.init_from is not None:
                 state = self._init_from(exp.init_from.replace("{seed}", str(exp.seed)), state)
         self.state = self.parallel.place_state(state)
-        self.key = self.parallel.place_state(jax.random.key(exp.seed))
+        self.key = self.parallel.replicate(jax.random.key(exp.seed))
 
     def open_logs(self, run_dir: Path) -> contextlib.ExitStack:
         """Opens what is written beside the checkpoints; lines beyond the restored step are dropped."""
@@ -189,6 +179,20 @@ class _Run:
                 self.so_far = self.so_far._replace(tokens=self.so_far.tokens + tokens)
                 stopped = self._after_step(signals)
         return self._outcome(stopped)
+
+    def _step(self) -> Step:
+        exp = self.experiment
+        return make_step(
+            self.model,
+            exp.objective,
+            self.optimizer,
+            accumulate=exp.accumulate,
+            ema=exp.ema,
+            log_every=exp.log_every,
+            axis=self.parallel.axis,
+            gather=self.parallel.gather,
+            products=exp.products,
+        )
 
     def _batch(self, step: int) -> tuple[int, Batch]:
         batch = self.dataset.batch(step)
