@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -34,6 +35,11 @@ class Parallel(NamedTuple):
         return self.mesh.shape[ROWS[0]] * self.mesh.shape[ROWS[1]]
 
     @property
+    def processes(self) -> int:
+        """Number of processes that the devices belong to."""
+        return len({device.process_index for device in self.mesh.devices.flat})
+
+    @property
     def axis(self) -> str | None:
         """The axis over which the step itself adds up; None under jit, where the compiler inserts the sums."""
         return None if self.mode == "jit" else AXIS
@@ -59,25 +65,39 @@ class Parallel(NamedTuple):
         placed = shardings(state, self.mesh)
         return jax.jit(step, in_shardings=(placed, self._rows), out_shardings=placed, donate_argnums=0)
 
+    def shardings(self, state: TrainState) -> Any:
+        """Where the arrays of a state lie."""
+        return shardings(state, self.mesh)
+
     def place_state(self, state: TrainState) -> TrainState:
-        """Gives each device its part of a state."""
-        return jax.device_put(state, shardings(state, self.mesh))
+        """Gives each device its part of a state that every process has whole."""
+        return _placed(state, shardings(state, self.mesh))
 
     def replicate(self, tree: Any) -> Any:
-        """Copies arrays to every device."""
-        return jax.device_put(tree, NamedSharding(self.mesh, P()))
+        """Copies arrays that every process has to every device."""
+        return _placed(tree, jax.tree.map(lambda _: NamedSharding(self.mesh, P()), tree))
 
     def place_batch(self, batch: Batch) -> Batch:
-        """Gives each device its rows, in order."""
+        """Gives each device its rows, in order; of several processes each has its own share of the batch."""
         if self.mode == "pmap":
             batch = jax.tree.map(lambda x: x.reshape(self.devices, -1, *x.shape[1:]), batch)
-        return jax.device_put(batch, self._rows)
+        if self._local:
+            return jax.device_put(batch, self._rows)
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(self._rows, x), batch)
 
     def place_rows(self, batch: Batch) -> Batch:
-        """As `place_batch`, for evaluation under jit; a batch that does not divide is left for every device."""
+        """Gives each device its rows of a batch that every process has whole, for evaluation under jit.
+
+        A batch that does not divide is left whole on every device.
+        """
         if len(batch.index) % self.devices:
             return self.replicate(batch)
-        return jax.device_put(batch, self._rows)
+        return _placed(batch, jax.tree.map(lambda _: self._rows, batch))
+
+    @property
+    def _local(self) -> bool:
+        """Whether all devices are of this process."""
+        return not self.mesh.is_multi_process
 
     @property
     def _rows(self) -> NamedSharding:
@@ -85,14 +105,15 @@ class Parallel(NamedTuple):
 
 
 def make_parallel(mode: str, devices: list[Any] | None = None, *, fsdp: int = 1, tensor: int = 1) -> Parallel:
-    """The layout over the local devices, or over those given.
+    """The layout over the devices of all processes, or over those given.
 
     Args:
       fsdp: devices that keep a part each of the parameters and of the rows: less memory, more to send.
       tensor: devices that keep a part each of the parameters and see the same rows.
 
     Raises:
-      ConfigError: no such mode, sharded parameters under another mode than jit, or devices that these do not divide.
+      ConfigError: no such mode, sharded parameters under another mode than jit, devices that these do not divide, or
+        several processes under pmap, or with devices that `tensor` does not divide.
     """
     if mode not in MODES:
         raise ConfigError(f"parallel must be jit, shard_map or pmap; got {mode!r}. Use jit.")
@@ -101,7 +122,15 @@ def make_parallel(mode: str, devices: list[Any] | None = None, *, fsdp: int = 1,
             f"parallel {mode} keeps all parameters on every device; got fsdp {fsdp} and tensor {tensor}. Use "
             f"--parallel jit, or 1 for both."
         )
-    devices = jax.local_devices() if devices is None else devices
+    devices = jax.devices() if devices is None else devices
+    processes = len({device.process_index for device in devices})
+    if processes > 1 and mode == "pmap":
+        raise ConfigError(f"parallel pmap is for one process; there are {processes}. Use jit or shard_map.")
+    if processes > 1 and (len(devices) // processes) % tensor:
+        raise ConfigError(
+            f"tensor must divide the {len(devices) // processes} devices of a process, which have the same rows; got "
+            f"{tensor}. Use a divisor."
+        )
     if len(devices) % (fsdp * tensor):
         raise ConfigError(
             f"{len(devices)} devices do not divide by fsdp {fsdp} x tensor {tensor}. Choose the two so that their "
@@ -112,13 +141,31 @@ def make_parallel(mode: str, devices: list[Any] | None = None, *, fsdp: int = 1,
     return Parallel(mode, jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * 3, devices=devices))
 
 
-def check_rows(batch: Batch, devices: int, accumulate: int) -> None:
+def _placed(tree: Any, shardings: Any) -> Any:
+    """Arrays that every process has whole, as arrays over the devices of all."""
+
+    def place(leaf: Any, sharding: NamedSharding) -> Any:
+        if sharding.is_fully_addressable:
+            return jax.device_put(leaf, sharding)
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            data = place(jax.random.key_data(leaf), sharding)
+            return jax.jit(jax.random.wrap_key_data, out_shardings=sharding)(data)
+        whole = np.asarray(leaf)
+        return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+    return jax.tree.map(place, tree, shardings)
+
+
+def check_rows(batch: Batch, devices: int, accumulate: int, processes: int = 1) -> None:
     """Compares the rows of a batch with what it is divided by.
+
+    Args:
+      batch: the share of each of so many processes.
 
     Raises:
       ConfigError: the rows are no multiple of devices * accumulate; the text names two numbers that are.
     """
-    rows, parts = len(batch.index), devices * accumulate
+    rows, parts = len(batch.index) * processes, devices * accumulate
     if rows % parts:
         fewer, length = max(rows // parts, 1) * parts, np.shape(batch.mask)[-1]
         raise ConfigError(
