@@ -78,7 +78,9 @@ class Checkpoints:
             self._manager = _manager(self.folder, keep_latest, keep_best)
 
     def steps(self) -> tuple[int, ...]:
-        """The steps that are complete, in rising order."""
+        """The steps that are complete, in rising order; what is being written is waited for."""
+        if self._writing is not None:
+            self._writing.join()
         return tuple(sorted(int(path.parent.name) for path in self.folder.glob(f"[0-9]*/{_MANIFEST}")))
 
     def best_step(self) -> int | None:
@@ -359,13 +361,13 @@ def _manager(folder: Path, keep_latest: int, keep_best: int) -> ocp.CheckpointMa
 
 
 def _items(state: TrainState) -> dict[str, Any]:
-    """The state in the parts that are read separately, as NumPy arrays where one process has all of an array."""
+    """The state in the parts that are read separately; as NumPy arrays, unless processes have parts of them."""
     key = state.key
     if isinstance(key, jax.Array):
         key = jax.random.key_data(key)
     rest = {"step": state.step, "opt_state": state.opt_state, "key": key, "means": state.means}
     items = {"params": state.params, "rest": rest} | ({} if state.ema is None else {"ema": state.ema})
-    return jax.tree.map(lambda leaf: leaf if cluster.several() else np.asarray(jax.device_get(leaf)), items)
+    return items if cluster.several() else jax.tree.map(np.asarray, jax.device_get(items))
 
 
 def _placeholder(leaf: Any) -> np.ndarray:
