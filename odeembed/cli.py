@@ -115,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     _config(one)
     one.add_argument("--seed", type=int, metavar="N", help="of parameters, batches and noise")
     one.add_argument("--run", type=Path, metavar="DIR", help="default: runs/CONFIG-SIZE-seedN")
+    one.add_argument("--resume", action="store_true", help="continue the run if it was begun before")
     _cluster(one)
 
     one = verb("resume", _resume, "continue a run that was stopped")
@@ -352,7 +353,8 @@ def _train(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
     def train() -> int:
         config, experiment = find_config(arguments.config).stem, _experiment(arguments, settings)
         path = arguments.run or Path(f"runs/{config}-{arguments.size}-seed{experiment.seed}")
-        ended = runs.train(experiment, path, config=config, size=arguments.size, overrides=settings)
+        named = {"config": config, "size": arguments.size, "overrides": settings}
+        ended = runs.train(experiment, path, **named, begun=arguments.resume)
         return _ended(ended, path)
 
     return _together(arguments, train)

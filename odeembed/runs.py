@@ -269,11 +269,15 @@ def train(
     size: str = "small",
     overrides: Sequence[str] = (),
     report: Callable[[Mapping[str, Any]], object] | None = None,
+    begun: bool = False,
 ) -> dict[str, Any] | None:
     """Trains an experiment in a new run directory and returns its result; None when a signal stopped it.
 
     Of several processes (`odeembed.train.cluster.join`), which all call this with one directory that all reach, the
     first returns the result and the others an empty one.
+
+    Args:
+      begun: whether the directory may hold this experiment already; then it is continued, as by `resume`.
 
     Raises:
       RunError: the directory holds something else, or this experiment already.
@@ -282,6 +286,9 @@ def train(
     path = Path(path)
     plan = Plan(_settled(experiment), config, size, tuple(overrides))
     text = json.dumps(_plan_to_json(plan), indent=1) + "\n"  # before anything is written: it may be refused
+    if begun and cluster.any_of(cluster.first() and (path / EXPERIMENT).exists()):
+        cluster.alone(lambda: _refuse_different(path, plan), f"looking at {path}")
+        return resume(path, report)
     cluster.alone(lambda: _refuse_other(path, plan), f"looking at {path}")
     dataset = _open_data(plan.experiment)
 
@@ -661,17 +668,21 @@ def _refuse_other(path: Path, plan: Plan) -> None:
     with Checkpoints(path, write=True) as checkpoints:  # refused while another process trains there
         if not checkpoints.steps() and not checkpoints.damaged:
             return  # nothing was trained that could be lost: a mistake in the config, mended since
+    _refuse_different(path, plan)
+    if (path / RESULT).exists():
+        raise RunError(
+            f"{path} already holds this run, finished. See odeembed evaluate {path}, or use another --seed."
+        )
+    raise RunError(f"{path} already holds this run, unfinished. Continue it with: odeembed resume {path}")
+
+
+def _refuse_different(path: Path, plan: Plan) -> None:
     changed = differences(read_plan(path).experiment, plan.experiment)
     if changed:
         shown = "; ".join(changed[:5]) + (f"; and {len(changed) - 5} more" if len(changed) > 5 else "")
         raise RunError(
             f"{path} already holds another experiment ({shown}). Choose a new directory with --run."
         )
-    if (path / RESULT).exists():
-        raise RunError(
-            f"{path} already holds this run, finished. See odeembed evaluate {path}, or use another --seed."
-        )
-    raise RunError(f"{path} already holds this run, unfinished. Continue it with: odeembed resume {path}")
 
 
 def _settled(experiment: Experiment) -> Experiment:
