@@ -8,7 +8,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,21 +33,22 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"unexpected {' '.join(rest)!r}; odeembed {arguments.verb} --help lists what it takes."
             )
         return arguments.perform(arguments, rest) if arguments.settings else arguments.perform(arguments)
-    except OdeembedError as error:
-        if os.environ.get("ODEEMBED_TRACEBACK") == "1":
-            raise
-        print(f"odeembed: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1 if isinstance(error, TrainingError) else 2
-    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+    except (OdeembedError, OSError, KeyboardInterrupt) as error:
+        return _failed(error)
+
+
+def _failed(error: BaseException) -> int:
+    """Tells an error that is no fault of the program's in one line, and returns the exit status; raises any other."""
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        if os.environ.get("ODEEMBED_TRACEBACK") == "1":
-            raise
-        print(f"odeembed: {_of_the_system(error)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    if os.environ.get("ODEEMBED_TRACEBACK") == "1" or not isinstance(error, (OdeembedError, OSError)):
+        raise error
+    text = " ".join(str(error).split()) if isinstance(error, OdeembedError) else _of_the_system(error)
+    print(f"odeembed: {text}", file=sys.stderr)
+    return 1 if isinstance(error, TrainingError) else 2
 
 
 def _of_the_system(error: OSError) -> str:
@@ -113,9 +115,12 @@ def _parser() -> argparse.ArgumentParser:
     _config(one)
     one.add_argument("--seed", type=int, metavar="N", help="of parameters, batches and noise")
     one.add_argument("--run", type=Path, metavar="DIR", help="default: runs/CONFIG-SIZE-seedN")
+    one.add_argument("--resume", action="store_true", help="continue the run if it was begun before")
+    _cluster(one)
 
     one = verb("resume", _resume, "continue a run that was stopped")
     _run(one)
+    _cluster(one)
 
     one = verb("evaluate", _evaluate, "measure a run on held-out text, with other solver settings if wanted")
     _run(one, which=True)
@@ -276,6 +281,14 @@ def _run(parser: argparse.ArgumentParser, which: bool = False, reading: bool = F
         parser.add_argument("--reading", help="how vectors are read: embedding, embedding-2, context, ...")
 
 
+def _cluster(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="of the first of several processes, for each of them"
+    )
+    parser.add_argument("--processes", type=_positive, metavar="N", help="how many processes there are")
+    parser.add_argument("--process", type=int, metavar="I", help="which of them this is, from 0")
+
+
 def _solver(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rtol", type=float, help="relative tolerance; steps become adaptive")
     parser.add_argument("--atol", type=float, help="absolute tolerance; steps become adaptive")
@@ -337,19 +350,42 @@ def _train(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
     from odeembed import runs
     from odeembed.experiment import find_config
 
-    config, experiment = find_config(arguments.config).stem, _experiment(arguments, settings)
-    path = arguments.run or Path(f"runs/{config}-{arguments.size}-seed{experiment.seed}")
-    ended = runs.train(experiment, path, config=config, size=arguments.size, overrides=settings)
-    return _ended(ended, path)
+    def train() -> int:
+        config, experiment = find_config(arguments.config).stem, _experiment(arguments, settings)
+        path = arguments.run or Path(f"runs/{config}-{arguments.size}-seed{experiment.seed}")
+        named = {"config": config, "size": arguments.size, "overrides": settings}
+        ended = runs.train(experiment, path, **named, begun=arguments.resume)
+        return _ended(ended, path)
+
+    return _together(arguments, train)
 
 
 def _resume(arguments: argparse.Namespace) -> int:
     from odeembed import runs
 
-    return _ended(runs.resume(arguments.path), arguments.path)
+    return _together(arguments, lambda: _ended(runs.resume(arguments.path), arguments.path))
+
+
+def _together(arguments: argparse.Namespace, action: Callable[[], int]) -> int:
+    """Does it with the other processes of the run, if there are any; one that fails does not wait for them."""
+    from odeembed.train import cluster
+
+    if not cluster.join(arguments.coordinator, arguments.processes, arguments.process):
+        return action()
+    try:
+        return action()
+    except BaseException as error:
+        try:
+            status = _failed(error)
+        except BaseException:
+            traceback.print_exc()
+            status = 1
+        cluster.abandon(status)
 
 
 def _ended(result: Mapping[str, Any] | None, path: Path) -> int:
+    if result == {}:
+        return 0  # the first process tells it
     if result is None:
         print(f"odeembed: stopped and saved. Continue with: odeembed resume {path}", file=sys.stderr)
         return STOPPED

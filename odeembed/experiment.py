@@ -83,7 +83,10 @@ class Experiment:
       optimizer: learning rate, clipping, decay, frozen parts.
       steps: optimizer steps of the whole run.
       seed: of parameters, batches and noise.
-      parallel: how the batch is spread over the local devices.
+      parallel: how the batch is spread over the devices.
+      fsdp: devices, under jit, that keep a part each of the parameters and of the rows of a batch.
+      tensor: devices, under jit, that keep a part each of the parameters and see the same rows; the rows are split over
+        the devices divided by `tensor`.
       products: how the matrix products of a training step are taken: "bfloat16" rounds their operands, on every
         device, and sums, states, parameters and gradients stay float32. "float32" is what jax takes for products of
         float32 arrays: exact on a CPU; TPUs and some GPUs round the operands, unless JAX_DEFAULT_MATMUL_PRECISION is
@@ -111,6 +114,8 @@ class Experiment:
     steps: int
     seed: int = 0
     parallel: Literal["jit", "shard_map", "pmap"] = "jit"
+    fsdp: int = 1
+    tensor: int = 1
     products: Products = "float32"
     accumulate: int = 1
     ema: float = 0.0
@@ -127,7 +132,16 @@ class Experiment:
     scores: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        positive = ("steps", "accumulate", "log_every", "evaluate_every", "checkpoint_every", "keep_latest")
+        positive = (
+            "steps",
+            "accumulate",
+            "fsdp",
+            "tensor",
+            "log_every",
+            "evaluate_every",
+            "checkpoint_every",
+        )
+        positive += ("keep_latest",)
         for name in (*positive, "keep_best", "patience", "seed"):
             value, least = getattr(self, name), int(name in positive)
             if isinstance(value, int) and value < least:

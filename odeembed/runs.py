@@ -43,6 +43,7 @@ from odeembed.export import export
 from odeembed.models.density import DensityEstimator
 from odeembed.models.interpolator import MaskedInterpolator
 from odeembed.solve.config import Adjoint, SolveConfig
+from odeembed.train import cluster
 from odeembed.train.brief import fit
 from odeembed.train.checkpoint import Checkpoints, Which
 from odeembed.train.logs import Progress
@@ -268,8 +269,15 @@ def train(
     size: str = "small",
     overrides: Sequence[str] = (),
     report: Callable[[Mapping[str, Any]], object] | None = None,
+    begun: bool = False,
 ) -> dict[str, Any] | None:
     """Trains an experiment in a new run directory and returns its result; None when a signal stopped it.
+
+    Of several processes (`odeembed.train.cluster.join`), which all call this with one directory that all reach, the
+    first returns the result and the others an empty one.
+
+    Args:
+      begun: whether the directory may hold this experiment already; then it is continued, as by `resume`.
 
     Raises:
       RunError: the directory holds something else, or this experiment already.
@@ -278,10 +286,17 @@ def train(
     path = Path(path)
     plan = Plan(_settled(experiment), config, size, tuple(overrides))
     text = json.dumps(_plan_to_json(plan), indent=1) + "\n"  # before anything is written: it may be refused
-    _refuse_other(path, plan)
+    if begun and cluster.any_of(cluster.first() and (path / EXPERIMENT).exists()):
+        cluster.alone(lambda: _refuse_different(path, plan), f"looking at {path}")
+        return resume(path, report)
+    cluster.alone(lambda: _refuse_other(path, plan), f"looking at {path}")
     dataset = _open_data(plan.experiment)
-    path.mkdir(parents=True, exist_ok=True)
-    _write(path / EXPERIMENT, text)
+
+    def begin() -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        _write(path / EXPERIMENT, text)
+
+    cluster.alone(begin, f"writing {path}")
     return _run(plan, path, dataset, report, resume=False)
 
 
@@ -528,10 +543,13 @@ def _run(
     plan: Plan, path: Path, dataset: Any, report: Callable[[Mapping[str, Any]], object] | None, resume: bool
 ) -> dict[str, Any] | None:
     if _has_words(plan.experiment):
-        dataset.vocabulary.save(path / VOCABULARY)
+        cluster.alone(lambda: dataset.vocabulary.save(path / VOCABULARY), f"writing {path}")
     outcome = train_loop(plan.experiment, dataset, path, resume=resume, report=report)
+    cluster.part()
     if outcome.stopped == "signal":
         return None
+    if not cluster.first():
+        return {}
     run = Run.open(path)
     run.__dict__["dataset"] = dataset  # it is open already
     result = _result(plan, run, outcome)
@@ -650,17 +668,21 @@ def _refuse_other(path: Path, plan: Plan) -> None:
     with Checkpoints(path, write=True) as checkpoints:  # refused while another process trains there
         if not checkpoints.steps() and not checkpoints.damaged:
             return  # nothing was trained that could be lost: a mistake in the config, mended since
+    _refuse_different(path, plan)
+    if (path / RESULT).exists():
+        raise RunError(
+            f"{path} already holds this run, finished. See odeembed evaluate {path}, or use another --seed."
+        )
+    raise RunError(f"{path} already holds this run, unfinished. Continue it with: odeembed resume {path}")
+
+
+def _refuse_different(path: Path, plan: Plan) -> None:
     changed = differences(read_plan(path).experiment, plan.experiment)
     if changed:
         shown = "; ".join(changed[:5]) + (f"; and {len(changed) - 5} more" if len(changed) > 5 else "")
         raise RunError(
             f"{path} already holds another experiment ({shown}). Choose a new directory with --run."
         )
-    if (path / RESULT).exists():
-        raise RunError(
-            f"{path} already holds this run, finished. See odeembed evaluate {path}, or use another --seed."
-        )
-    raise RunError(f"{path} already holds this run, unfinished. Continue it with: odeembed resume {path}")
 
 
 def _settled(experiment: Experiment) -> Experiment:
@@ -670,9 +692,19 @@ def _settled(experiment: Experiment) -> Experiment:
 
 
 def _open_data(experiment: Experiment) -> Any:
-    return experiment.data.open(
-        experiment.seed, progress=lambda text: print(text, file=sys.stderr, flush=True)
-    )
+    """The data, of several processes each its share of the training batches; the first prepares what must be."""
+
+    def opened() -> Any:
+        share = {"shard": jax.process_index(), "shards": jax.process_count()} if cluster.several() else {}
+        return experiment.data.open(experiment.seed, progress=_told, **share)
+
+    dataset = cluster.alone(opened, "opening the data")
+    return dataset if cluster.first() else opened()
+
+
+def _told(text: str) -> None:
+    if cluster.first():
+        print(text, file=sys.stderr, flush=True)
 
 
 def _has_words(experiment: Experiment) -> bool:

@@ -130,6 +130,17 @@ def test_another_experiment_in_the_directory_is_refused_by_its_differences(train
         runs.train(experiment(text), trained)
 
 
+def test_what_may_have_begun_is_begun_or_continued_but_only_as_the_same_experiment(trained, text, tmp_path):
+    short = experiment(text, steps=2, scores=())
+    assert runs.train(short, tmp_path / "new", report=quiet, begun=True)
+    before = (trained / "result.json").stat().st_mtime_ns
+    found = runs.train(experiment(text), trained, report=quiet, begun=True)
+    assert found == runs.read_result(trained / "result.json")
+    assert (trained / "result.json").stat().st_mtime_ns == before
+    with pytest.raises(RunError, match=r"already holds another experiment \(seed: 0, not 5\)"):
+        runs.train(experiment(text, seed=5), trained, report=quiet, begun=True)
+
+
 def test_an_unfinished_run_is_to_be_resumed(trained, text, tmp_path):
     import shutil
 

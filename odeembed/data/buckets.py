@@ -1,6 +1,6 @@
 """Which examples are in a batch: those of one size in any order, others by length; pure in seed and step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from jaxtyping import Int, Int32, Int64
@@ -13,6 +13,23 @@ _ROWS_MULTIPLE = 8  # rows divide over 2, 4 or 8 devices
 def rows_of(entries: int, bucket: int) -> int:
     """Rows of a global batch of so many entries whose examples are padded to `bucket`: a multiple of 8."""
     return entries // bucket // _ROWS_MULTIPLE * _ROWS_MULTIPLE
+
+
+def check_shard(shard: int, shards: int, sizes: Iterable[int], remedy: str) -> None:
+    """Refuses a host's number that is out of range, and batches that the hosts do not divide.
+
+    Args:
+      sizes: the rows of the global batches that occur.
+      remedy: what to do about rows.
+
+    Raises:
+      ConfigError: saying which.
+    """
+    if not 0 <= shard < shards:
+        raise ConfigError(f"shard must lie in 0..{shards - 1}; got {shard}. Number the hosts from 0.")
+    for rows in sizes:
+        if rows % shards:
+            raise ConfigError(f"the {rows} rows of a batch do not divide over {shards} hosts. {remedy}")
 
 
 def check_buckets(buckets: tuple[int, ...], entries: int, name: str) -> None:

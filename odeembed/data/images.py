@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int, Int32, UInt8
 
 from odeembed.batch import Batch
-from odeembed.data.buckets import Permuted
+from odeembed.data.buckets import Permuted, check_shard
 from odeembed.data.prepare import cache_root
 from odeembed.data.sources import prepared_root
 from odeembed.data.splits import SPLITS, check_model, check_one_batch, check_split
@@ -57,12 +57,20 @@ class ImageData:
                 raise ConfigError(f"{name} must be at least {least}; got {value}. Set --data.{name} higher.")
 
     def open(
-        self, seed: int, *, progress: Callable[[str], None] | None = None, cache_dir: Path | None = None
+        self,
+        seed: int,
+        *,
+        shard: int = 0,
+        shards: int = 1,
+        progress: Callable[[str], None] | None = None,
+        cache_dir: Path | None = None,
     ) -> "ImageDataset":
         """Reads the images: those of a split are decoded once, and kept in the cache.
 
         Args:
           seed: decides the order of the images and their shifts, nothing else.
+          shard: which host this is; it gets rows shard::shards of every global training batch.
+          shards: number of hosts.
           progress: told when images have to be decoded.
           cache_dir: root of the caches; None: $ODEEMBED_CACHE or ~/.cache/odeembed.
 
@@ -70,9 +78,8 @@ class ImageData:
           MissingFileError: the dataset is not prepared, and cannot be prepared here.
           DataError: no such split or feature, images of different shapes, labels out of range, or too few images.
         """
-        return ImageDataset(
-            self, seed, _decoded(self, cache_root(cache_dir), progress or (lambda text: None))
-        )
+        images = _decoded(self, cache_root(cache_dir), progress or (lambda text: None))
+        return ImageDataset(self, seed, images, shard, shards)
 
 
 class Images(NamedTuple):
@@ -92,8 +99,11 @@ class ImageDataset:
       mean, scale: of each channel's values in the train split, uint8, float32 [c].
     """
 
-    def __init__(self, data: ImageData, seed: int, images: dict[str, Images]):
+    def __init__(
+        self, data: ImageData, seed: int, images: dict[str, Images], shard: int = 0, shards: int = 1
+    ):
         self.data, self.seed, self.images = data, seed, images
+        self._share = slice(shard, None, shards)
         train = images["train"]
         for split, found in images.items():
             if found.values.shape[1:] != train.values.shape[1:]:
@@ -104,6 +114,7 @@ class ImageDataset:
         check_one_batch(len(train.values), data.rows, "images")
         self.mean, self.scale = _moments(train.values)
         self._order = Permuted(len(train.values), data.rows, seed)
+        check_shard(shard, shards, [data.rows], "Choose data.rows so that they do.")
 
     @property
     def classes(self) -> int:
@@ -126,10 +137,10 @@ class ImageDataset:
         return {"images": digest.hexdigest(), **settings, "seed": self.seed}
 
     def batch(self, step: int) -> Batch:
-        """The training batch of a step; pure in (seed, step): every epoch permutes, shifts and mirrors anew."""
+        """This host's rows of the training batch of a step, shifted and mirrored anew; pure in (seed, step)."""
         index = self._order.batch(step)
         values = self._varied(self.images["train"].values[index], np.random.default_rng([self.seed, 1, step]))
-        return self._filled("train", index, values)
+        return self._filled("train", index[self._share], values[self._share])
 
     def evaluation(self, split: str) -> Iterator[Batch]:
         """Yields every image of a split once as it is, in batches of one shape; rows that fill up have index -1."""

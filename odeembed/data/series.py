@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from odeembed.batch import Batch
-from odeembed.data.buckets import Buckets, check_buckets, rows_of
+from odeembed.data.buckets import Buckets, check_buckets, check_shard, rows_of
 from odeembed.data.recordings import PhysioNet2012, Recordings, SeriesTable, TimeSeriesFile, checked, thinned
 from odeembed.data.spirals import Spirals
 from odeembed.data.splits import SPLITS, check_held_out, check_model, check_split, held_out_size
@@ -60,16 +60,25 @@ class SeriesData:
         if not self.time_unit > 0:
             raise ConfigError(f"time_unit must be above 0; got {self.time_unit}. Use 1.0.")
 
-    def open(self, seed: int, *, progress: Callable[[str], None] | None = None) -> "SeriesDataset":
+    def open(
+        self,
+        seed: int,
+        *,
+        shard: int = 0,
+        shards: int = 1,
+        progress: Callable[[str], None] | None = None,
+    ) -> "SeriesDataset":
         """Reads the series.
 
         Args:
           seed: decides the order of the series and, with folds, which of them are the test split.
+          shard: which host this is; it gets rows shard::shards of every global training batch.
+          shards: number of hosts.
 
         Raises:
           MissingFileError: a file is not there; DataError: it holds what cannot be used, or too little.
         """
-        return SeriesDataset(self, seed)
+        return SeriesDataset(self, seed, shard, shards)
 
 
 class SeriesDataset:
@@ -82,8 +91,9 @@ class SeriesDataset:
       shapes: (rows, length) of the global batches that occur, by rising length.
     """
 
-    def __init__(self, data: SeriesData, seed: int):
+    def __init__(self, data: SeriesData, seed: int, shard: int = 0, shards: int = 1):
         self.data, self.seed = data, seed
+        self._share = slice(shard, None, shards)
         found = _splits(data, seed)
         self.shift, self.scale = _scaling(found["train"], data.scaling)
         self.series = {split: self._scaled(one) for split, one in found.items()}
@@ -101,6 +111,9 @@ class SeriesDataset:
                 f"{there} series to train on; expected at least one batch of {rows_of(data.batch_times, longest)}. Set "
                 f"data.batch_times to {max(rows_of(there, 1), 8) * longest} or less, or give more."
             )
+
+        remedy = "Choose data.batch_times and data.buckets so that they do."
+        check_shard(shard, shards, (rows for rows, _ in self.shapes), remedy)
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -128,9 +141,9 @@ class SeriesDataset:
         }
 
     def batch(self, step: int) -> Batch:
-        """The training batch of a step; pure in (seed, step)."""
+        """This host's rows of the training batch of a step; pure in (seed, step)."""
         length, index = self._buckets.batch(step)
-        return self._filled("train", index, length)
+        return self._filled("train", index[self._share], length)
 
     def evaluation(self, split: str) -> Iterator[Batch]:
         """Yields every series of a split once; rows that fill up the last batch of a shape have index -1."""

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from odeembed.batch import Batch
-from odeembed.data.buckets import Buckets, check_buckets, rows_of
+from odeembed.data.buckets import Buckets, check_buckets, check_shard, rows_of
 from odeembed.data.examples import Examples, Pairs
 from odeembed.data.prepare import (
     Recipe,
@@ -158,7 +158,8 @@ class TextDataset:
         self.shapes = self._buckets.shapes
         if not self.shapes:
             raise self._too_short()
-        self._check_shards()
+        remedy = "Choose data.batch_tokens and data.buckets so that they do."
+        check_shard(shard, shards, (rows for rows, _ in self.shapes), remedy)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -259,18 +260,6 @@ class TextDataset:
             f"corpus shorter than one batch: {self.tokens['train']} tokens in {there} {examples.noun}; expected at "
             f"least {rows} rows (data.batch_tokens {self.data.batch_tokens} // {longest}). {remedy}."
         )
-
-    def _check_shards(self) -> None:
-        if not 0 <= self._shard < self._shards:
-            raise ConfigError(
-                f"shard must lie in 0..{self._shards - 1}; got {self._shard}. Number the hosts from 0."
-            )
-        for rows, length in self.shapes:
-            if rows % self._shards:
-                raise ConfigError(
-                    f"the {rows} rows of a batch of length {length} do not divide over {self._shards} hosts. "
-                    f"Choose data.batch_tokens and data.buckets so that they do."
-                )
 
     def _examples(self, split: str) -> Examples | Pairs:
         check_split(split)

@@ -1,5 +1,6 @@
 """Checkpoints of a run: whole or not there, checked byte by byte, the best and the latest kept independently."""
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -8,6 +9,7 @@ import math
 import os
 import shutil
 import socket
+import threading
 import time
 import warnings
 from collections.abc import Mapping
@@ -19,8 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+from orbax.checkpoint.options import MultiprocessingOptions
 
 from odeembed.errors import CheckpointError, RunError, TrainingError
+from odeembed.train import cluster
 from odeembed.train.state import TrainState
 
 FOLDER = "checkpoints"
@@ -42,7 +46,9 @@ class Checkpoints:
     """The checkpoints of a run directory.
 
     A step is listed once its files and their SHA-256 sums are on disk; orbax itself keeps no sums and reads flipped
-    bits as numbers. Saving is synchronous: when `save` returns, the step is there.
+    bits as numbers. `save` returns when the state is copied; it is written while training goes on, and `wait` waits for
+    that. Of several processes on one file system all call the same methods; each writes its part of the arrays, and
+    the first does what is done once.
 
     Attributes:
       folder: where the steps lie, one folder each.
@@ -65,16 +71,16 @@ class Checkpoints:
         """
         self.folder = Path(run_dir).absolute() / FOLDER
         self.damaged: tuple[int, ...] = ()
-        self._manager = self._lock = None
+        self._manager = self._lock = self._writing = None
         if write:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(self.folder.parent / "run.lock")
-            self._clear()
-            self._put_damaged_aside()
+            self._lock = cluster.alone(self._take, f"opening {self.folder.parent}")
+            self.damaged = tuple(int(path.suffix[1:]) for path in self.folder.glob("damaged.[0-9]*"))
             self._manager = _manager(self.folder, keep_latest, keep_best)
 
     def steps(self) -> tuple[int, ...]:
-        """The steps that are complete, in rising order."""
+        """The steps that are complete, in rising order; what is being written is waited for."""
+        if self._writing is not None:
+            self._writing.join()
         return tuple(sorted(int(path.parent.name) for path in self.folder.glob(f"[0-9]*/{_MANIFEST}")))
 
     def best_step(self) -> int | None:
@@ -92,17 +98,19 @@ class Checkpoints:
         rank: float | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
-        """Writes the state, then removes the steps that are neither among the latest nor among the best.
+        """Copies the state and starts to write it, after which steps neither among the latest nor the best are removed.
 
         Args:
           rank: what the best is chosen by, lower is better; None when nothing was evaluated at this step.
           facts: JSON kept beside the state: counters, the data's fingerprint.
 
         Raises:
-          TrainingError: the disk is full or refuses; the text names the last step that is safe.
+          TrainingError: the disk is full or refuses, this time or when the step before was written; the text names the
+            last step that is safe.
         """
         if self._manager is None:
             raise RunError("these checkpoints were opened for reading. Open them with write=True to save.")
+        self.wait()
         rank = None if rank is None else float(rank) if math.isfinite(rank) else _WORST
         items = _items(state)
         extra = {"facts": dict(facts or {}), "rank": rank, "tree": tree_spec(items)}
@@ -115,12 +123,25 @@ class Checkpoints:
                 metrics={"rank": _UNRANKED if rank is None else rank},
                 force=True,
             )
-            self._manager.wait_until_finished()
-            _write_manifest(self.folder / str(step))
         except Exception as error:  # orbax and tensorstore raise many kinds for one full disk
-            raise self._failure(step, error) from error
-        finally:
             self._clear()
+            raise self._failure(step, error) from error
+        self._writing = _Writing(step, self._manager, self.folder)
+
+    def wait(self) -> None:
+        """Waits until what was saved last is on disk.
+
+        Raises:
+          TrainingError: it could not be written.
+        """
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return
+        writing.join()
+        cluster.wait("checkpoint")
+        self._clear()
+        if writing.error is not None:
+            raise self._failure(writing.step, writing.error) from writing.error
 
     def restore(self, abstract: TrainState, which: Which = "latest") -> TrainState:
         """Reads a whole state, as NumPy arrays.
@@ -152,24 +173,37 @@ class Checkpoints:
         """Removes the steps beyond `step`, which a run that goes on from there will write again."""
         if self._manager is None:
             raise RunError("these checkpoints were opened for reading. Open them with write=True.")
-        for later in self.steps():
-            if later > step:
-                self._manager.delete(later)
+        later = [kept for kept in self.steps() if kept > step]
+        cluster.wait("discard")
+        for one in later:
+            self._manager.delete(one)
+        cluster.wait("discarded")
         self._clear()
 
     def close(self) -> None:
-        """Lets another process write to the run."""
-        if self._manager is not None:
-            self._manager.close()
-            self._clear()
-        if self._lock is not None:
-            self._lock.close()
+        """Waits for what is being written, and lets another process write to the run."""
+        try:
+            self.wait()
+        finally:
+            if self._manager is not None:
+                with contextlib.suppress(Exception):  # of a save whose error was told
+                    self._manager.close()
+                self._clear()
+            if self._lock is not None:
+                self._lock.close()
 
     def __enter__(self) -> "Checkpoints":
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _take(self) -> Any:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = _lock(self.folder.parent / "run.lock")
+        self._clear()
+        self._put_damaged_aside()
+        return lock
 
     def _order(self, which: Which) -> list[int]:
         """Candidates, the most wanted first."""
@@ -198,18 +232,20 @@ class Checkpoints:
 
     def _extra(self, step: int) -> dict[str, Any]:
         try:
-            with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
+            with ocp.Checkpointer(
+                ocp.JsonCheckpointHandler(), multiprocessing_options=_by_itself()
+            ) as reader:
                 return reader.restore(self.folder / str(step) / "extra")
         except (OSError, ValueError):  # damaged: `_find` will say so; here it must only not be the best
             return {"facts": {}, "rank": None, "tree": {}}
 
     def _read(self, step: int, name: str, template: Any = None) -> Any:
-        with ocp.PyTreeCheckpointer() as reader:
-            if template is None:
-                return reader.restore(self.folder / str(step) / name)
-            as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), template)
-            arguments = ocp.args.PyTreeRestore(item=template, restore_args=as_numpy)
-            return reader.restore(self.folder / str(step) / name, arguments)
+        path, alone = self.folder / str(step) / name, _by_itself()
+        handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+        with ocp.Checkpointer(handler, multiprocessing_options=alone) as reader:
+            tree = reader.metadata(path).item_metadata.tree if template is None else template
+            as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
+            return reader.restore(path, ocp.args.PyTreeRestore(item=template, restore_args=as_numpy))
 
     def _compare(self, step: int, wanted: Mapping[str, str]) -> None:
         faults = tree_differences(self._extra(step)["tree"], wanted)
@@ -229,7 +265,6 @@ class Checkpoints:
                 aside = folder.with_name(f"damaged.{folder.name}")
                 shutil.rmtree(aside, ignore_errors=True)
                 folder.rename(aside)
-        self.damaged = tuple(int(path.suffix[1:]) for path in self.folder.glob("damaged.[0-9]*"))
 
     def _clear(self) -> None:
         """Empties the trash, and removes what failed or killed saves left, which fills a full disk further.
@@ -237,6 +272,8 @@ class Checkpoints:
         The threads of a failed save write on for a moment, into what is being removed: again then, for a second. What
         they bring back after that is removed by the next process that opens the run for writing.
         """
+        if not cluster.first():
+            return
         shutil.rmtree(self.folder / _TRASH, ignore_errors=True)
         for _ in range(20):
             unfinished = list(self.folder.glob("*.orbax-checkpoint-tmp*"))
@@ -258,6 +295,34 @@ class Checkpoints:
             f"the checkpoint of step {step} could not be written to {self.folder}: {_cause(error)}; {safe}. "
             f"Free or allow space there, then resume."
         )
+
+
+class _Writing(threading.Thread):
+    """Follows a save until the step is whole, and then writes its sums.
+
+    Attributes:
+      error: why it could not be written; to be read when the thread has ended.
+    """
+
+    def __init__(self, step: int, manager: ocp.CheckpointManager, folder: Path) -> None:
+        super().__init__(name=f"checkpoint of step {step}", daemon=True)
+        self.step, self.error = step, None
+        self._manager, self._folder = manager, folder
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._manager.wait_until_finished()
+            if cluster.first():
+                _write_manifest(self._folder / str(self.step))
+        except Exception as error:  # orbax and tensorstore raise many kinds for one full disk
+            self.error = error
+
+
+def _by_itself() -> MultiprocessingOptions:
+    """A process that reads asks no other."""
+    number = jax.process_index()
+    return MultiprocessingOptions(primary_host=number, active_processes={number})
 
 
 def tree_spec(tree: Any) -> dict[str, str]:
@@ -290,19 +355,19 @@ def _manager(folder: Path, keep_latest: int, keep_best: int) -> ocp.CheckpointMa
         best_mode="min",
         todelete_subdir=_TRASH,  # pruning by rename: a kill while deleting leaves no half step in the list
         cleanup_tmp_directories=True,
-        enable_async_checkpointing=False,
+        enable_async_checkpointing=True,
     )
     return ocp.CheckpointManager(folder, options=options)
 
 
 def _items(state: TrainState) -> dict[str, Any]:
-    """The state as NumPy arrays in the parts that are read separately."""
+    """The state in the parts that are read separately; as NumPy arrays, unless processes have parts of them."""
     key = state.key
     if isinstance(key, jax.Array):
         key = jax.random.key_data(key)
     rest = {"step": state.step, "opt_state": state.opt_state, "key": key, "means": state.means}
     items = {"params": state.params, "rest": rest} | ({} if state.ema is None else {"ema": state.ema})
-    return jax.tree.map(np.asarray, jax.device_get(items))
+    return items if cluster.several() else jax.tree.map(np.asarray, jax.device_get(items))
 
 
 def _placeholder(leaf: Any) -> np.ndarray:

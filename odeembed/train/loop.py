@@ -20,6 +20,7 @@ from odeembed.batch import Batch
 from odeembed.errors import ConfigError, DataError, RunError, TrainingError
 from odeembed.evaluate.masked import evaluate_split
 from odeembed.mean import Mean
+from odeembed.train import cluster
 from odeembed.train.checkpoint import Checkpoints, tree_differences, tree_spec
 from odeembed.train.compilation import Compiled, enable_compilation_cache
 from odeembed.train.logs import MetricsFile, Progress, Report, TensorBoard
@@ -28,7 +29,7 @@ from odeembed.train.parallel import check_rows, make_parallel
 from odeembed.train.prefetch import prefetch
 from odeembed.train.signals import StopSignals
 from odeembed.train.state import TrainState, evaluated_params, init_state
-from odeembed.train.step import make_step
+from odeembed.train.step import Step, make_step
 
 
 class Outcome(NamedTuple):
@@ -36,7 +37,7 @@ class Outcome(NamedTuple):
 
     Attributes:
       steps: steps taken, those before a resume included.
-      tokens: real entries trained on, likewise.
+      tokens: real entries trained on, likewise, of all processes.
       seconds: wall time of this process; `total_seconds` with the processes before it.
       best_step: the best checkpoint's step, None when none was evaluated.
       metrics: the last held-out metrics.
@@ -69,7 +70,7 @@ def train(
     """Trains `experiment.model` on `dataset` and leaves metrics.jsonl and checkpoints in `run_dir`.
 
     A run that was killed and resumed writes the same metrics, bit for bit, as one that never stopped, on the same
-    number and kind of devices.
+    number and kind of devices. Of several processes (`odeembed.train.cluster`) each calls this; the first writes.
 
     Args:
       experiment: an Experiment, or any object with its attributes.
@@ -85,6 +86,8 @@ def train(
     """
     enable_compilation_cache()
     with contextlib.ExitStack() as stack:
+        if not cluster.first():
+            report = _silent
         if report is None:
             report = stack.enter_context(contextlib.closing(Progress()))
         signals = stack.enter_context(StopSignals())
@@ -124,21 +127,10 @@ class _Run:
         self.experiment, self.dataset = experiment, dataset
         self.checkpoints, self.report = checkpoints, report
         self.model = dataset.specialise(experiment.model)
-        self.parallel = make_parallel(experiment.parallel)
+        self.parallel = make_parallel(experiment.parallel, fsdp=experiment.fsdp, tensor=experiment.tensor)
         self.optimizer = experiment.optimizer.build(experiment.steps)
         self.step = self.first = 0
         self.so_far = _Progress()
-        step = make_step(
-            self.model,
-            experiment.objective,
-            self.optimizer,
-            accumulate=experiment.accumulate,
-            ema=experiment.ema,
-            log_every=experiment.log_every,
-            axis=self.parallel.axis,
-            products=experiment.products,
-        )
-        self.compiled = Compiled(self.parallel.map(step), self._notice)
 
     def begin(self, resume: bool) -> None:
         """Makes the first state or restores the last."""
@@ -149,26 +141,32 @@ class _Run:
                 f"name another folder."
             )
         batch = self.dataset.batch(0)
-        check_rows(batch, self.parallel.devices, exp.accumulate)
+        check_rows(batch, self.parallel.devices, exp.accumulate, self.parallel.processes)
         arguments = self.model, exp.objective, self.optimizer, batch, exp.seed, exp.ema
         abstract = jax.eval_shape(lambda: init_state(*arguments))
         exp.optimizer.check(abstract.params)
         self._check_evaluation(abstract.params)
+        self.compiled = Compiled(self.parallel.map(self._step(), abstract), self._notice)
         if steps or self.checkpoints.damaged:
             state = self.checkpoints.restore(abstract)
             self._take_up(int(state.step))
-        else:
+            state = self.parallel.place_state(state)
+        elif exp.init_from is not None:
             state = init_state(*arguments)
-            if exp.init_from is not None:
-                state = self._init_from(exp.init_from.replace("{seed}", str(exp.seed)), state)
-        self.state = self.parallel.place_state(state)
-        self.key = self.parallel.place_state(jax.random.key(exp.seed))
+            state = self._init_from(exp.init_from.replace("{seed}", str(exp.seed)), state)
+            state = self.parallel.place_state(state)
+        else:
+            state = init_state(*arguments, self.parallel.shardings(abstract))
+        self.state = state
+        self.key = self.parallel.replicate(jax.random.key(exp.seed))
 
     def open_logs(self, run_dir: Path) -> contextlib.ExitStack:
         """Opens what is written beside the checkpoints; lines beyond the restored step are dropped."""
         with contextlib.ExitStack() as stack:
-            self.logs: list[Any] = [stack.enter_context(contextlib.closing(MetricsFile(run_dir, self.step)))]
-            if self.experiment.tensorboard:
+            self.logs: list[Any] = []
+            if cluster.first():
+                self.logs += [stack.enter_context(contextlib.closing(MetricsFile(run_dir, self.step)))]
+            if cluster.first() and self.experiment.tensorboard:
                 self.logs.append(stack.enter_context(contextlib.closing(TensorBoard(run_dir, self.step))))
             return stack.pop_all()
 
@@ -188,29 +186,48 @@ class _Run:
                 self.step += 1
                 self.so_far = self.so_far._replace(tokens=self.so_far.tokens + tokens)
                 stopped = self._after_step(signals)
+        self.checkpoints.wait()
+        self.clock.lap("checkpoint")
         return self._outcome(stopped)
+
+    def _step(self) -> Step:
+        exp = self.experiment
+        return make_step(
+            self.model,
+            exp.objective,
+            self.optimizer,
+            accumulate=exp.accumulate,
+            ema=exp.ema,
+            log_every=exp.log_every,
+            axis=self.parallel.axis,
+            gather=self.parallel.gather,
+            products=exp.products,
+        )
 
     def _batch(self, step: int) -> tuple[int, Batch]:
         batch = self.dataset.batch(step)
-        check_rows(batch, self.parallel.devices, self.experiment.accumulate)
+        check_rows(batch, self.parallel.devices, self.experiment.accumulate, self.parallel.processes)
         return int(np.sum(batch.mask)), self.parallel.place_batch(batch)
 
     def _after_step(self, signals: StopSignals) -> Any:
         exp = self.experiment
         last = self.step == exp.steps
         if last or self.step % exp.log_every == 0:
-            self._log()
+            self._log(signals)
         self.clock.lap("step")
         rank, improved = None, False
         if last or self.step % exp.evaluate_every == 0:
             rank, improved = self._evaluate()
             self.clock.lap("evaluation")
+        if cluster.preempted(self.step):
+            signals.agree("SIGTERM")
         stopped = self._stopped(signals)
         if stopped or self.step % exp.checkpoint_every == 0 or (improved and exp.keep_best):
             self._save(rank)
             self.clock.lap("checkpoint")
         if stopped == "signal":
-            self._notice(f"{signals.name}: saved step {self.step} of {exp.steps}; resume to go on")
+            name = signals.name or "a signal to another process"
+            self._notice(f"{name}: saved step {self.step} of {exp.steps}; resume to go on")
         return stopped
 
     def _stopped(self, signals: StopSignals) -> Literal["finished", "signal", "patience"] | None:
@@ -218,14 +235,15 @@ class _Run:
             return "finished"
         if 0 < self.experiment.patience <= self.so_far.stale:
             return "patience"
-        return "signal" if signals.name else None
+        return "signal" if signals.stop else None
 
-    def _log(self) -> None:
+    def _log(self, signals: StopSignals) -> None:
         means = self._window()
+        signals.agree()
         self.clock.lap("step")
         rate = self.experiment.optimizer.learning_rate(self.step - 1, self.experiment.steps)
         worked, tokens = self.clock.worked(), self.so_far.tokens
-        speed = (tokens - self._opened[1]) / max(worked - self._opened[0], 1e-9)
+        speed = cluster.total(tokens - self._opened[1]) / max(worked - self._opened[0], 1e-9)
         epoch = self.step / self.dataset.steps_per_epoch
         values = mean.summarise(means) | {"learning_rate": float(rate), "epoch": epoch}
         self._open_window()
@@ -262,7 +280,7 @@ class _Run:
 
     def _save(self, rank: float | None) -> None:
         self._window()
-        so_far = self.so_far._replace(seconds=self._seconds())
+        so_far = self.so_far._replace(tokens=cluster.total(self.so_far.tokens), seconds=self._seconds())
         facts = {"data": self.dataset.fingerprint, "so_far": so_far._asdict()}
         self.checkpoints.save(self.step, self.state, rank, facts)
 
@@ -309,6 +327,8 @@ class _Run:
                 )
         self.step = self.first = step
         self.so_far = _Progress(**facts["so_far"])
+        if not cluster.first():  # each process counts its own tokens, and the first those before it
+            self.so_far = self.so_far._replace(tokens=0)
         self.checkpoints.discard_after(step)
         self._notice(f"resumed after step {step}")
 
@@ -347,10 +367,10 @@ class _Run:
         return self.so_far.seconds + self.clock.total()
 
     def _outcome(self, stopped: Any) -> Outcome:
-        stats = [device.memory_stats() or {} for device in self.parallel.mesh.devices.flat]
+        stats = [device.memory_stats() or {} for device in self.parallel.mesh.local_devices]
         return Outcome(
             steps=self.step,
-            tokens=self.so_far.tokens,
+            tokens=cluster.total(self.so_far.tokens),
             seconds=self.clock.total(),
             total_seconds=self._seconds(),
             best_step=self.checkpoints.best_step(),
@@ -384,6 +404,10 @@ def _rank(values: Mapping[str, float], monitor: str) -> float:
             f"There are {', '.join(sorted(values))}."
         )
     return -values[name] if monitor.startswith("-") else values[name]
+
+
+def _silent(record: Mapping[str, Any]) -> None:
+    """What a process that is not the first tells."""
 
 
 class _Clock:

@@ -1,17 +1,20 @@
-"""The data axis over the local devices: the same step under jit with a mesh, under shard_map and under pmap."""
+"""The devices as a mesh: the same step under jit with sharded parameters, under shard_map and under pmap."""
 
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from odeembed.batch import Batch
 from odeembed.errors import ConfigError
+from odeembed.train.sharding import AXES, DATA, ROWS, gathered, shardings
+from odeembed.train.state import TrainState
 from odeembed.train.step import Step
 
-AXIS = "data"
+AXIS = DATA
 MODES = ("jit", "shard_map", "pmap")
 
 
@@ -20,7 +23,7 @@ class Parallel(NamedTuple):
 
     Attributes:
       mode: one of MODES.
-      mesh: the devices along one axis called "data".
+      mesh: all devices along the axes "data", "fsdp" and "tensor".
     """
 
     mode: str
@@ -28,17 +31,29 @@ class Parallel(NamedTuple):
 
     @property
     def devices(self) -> int:
-        """Number of devices."""
-        return self.mesh.size
+        """Number of devices over which the rows of a batch are split."""
+        return self.mesh.shape[ROWS[0]] * self.mesh.shape[ROWS[1]]
+
+    @property
+    def processes(self) -> int:
+        """Number of processes that the devices belong to."""
+        return len({device.process_index for device in self.mesh.devices.flat})
 
     @property
     def axis(self) -> str | None:
         """The axis over which the step itself adds up; None under jit, where the compiler inserts the sums."""
         return None if self.mode == "jit" else AXIS
 
-    def map(self, step: Step) -> Any:
-        """The step as a jitted function of the global state and batch; the state's memory is given to the result."""
-        replicated, split = NamedSharding(self.mesh, P()), NamedSharding(self.mesh, P(AXIS))
+    def gather(self, params: Any) -> Any:
+        """The parameters as a step computes with them; their gradients come back split."""
+        return params if self.mesh.size == self.mesh.shape[DATA] else gathered(params, self.mesh)
+
+    def map(self, step: Step, state: TrainState) -> Any:
+        """The step as a jitted function of the global state and batch; the state's memory is given to the result.
+
+        Args:
+          state: one of the shapes it will meet.
+        """
         if self.mode == "pmap":
             devices = list(self.mesh.devices.flat)
             return jax.pmap(step, AXIS, in_axes=(None, 0), out_axes=None, devices=devices, donate_argnums=0)
@@ -47,47 +62,110 @@ class Parallel(NamedTuple):
             step = jax.shard_map(
                 step, mesh=self.mesh, in_specs=(P(), P(AXIS)), out_specs=P(), check_vma=False
             )
-        return jax.jit(step, in_shardings=(replicated, split), out_shardings=replicated, donate_argnums=0)
+        placed = shardings(state, self.mesh)
+        return jax.jit(step, in_shardings=(placed, self._rows), out_shardings=placed, donate_argnums=0)
 
-    def place_state(self, state: Any) -> Any:
-        """Copies a state (or parameters) to every device."""
-        return jax.device_put(state, NamedSharding(self.mesh, P()))
+    def shardings(self, state: TrainState) -> Any:
+        """Where the arrays of a state lie."""
+        return shardings(state, self.mesh)
+
+    def place_state(self, state: TrainState) -> TrainState:
+        """Gives each device its part of a state that every process has whole."""
+        return _placed(state, shardings(state, self.mesh))
+
+    def replicate(self, tree: Any) -> Any:
+        """Copies arrays that every process has to every device."""
+        return _placed(tree, jax.tree.map(lambda _: NamedSharding(self.mesh, P()), tree))
 
     def place_batch(self, batch: Batch) -> Batch:
-        """Gives each device its rows, in order."""
+        """Gives each device its rows, in order; of several processes each has its own share of the batch."""
         if self.mode == "pmap":
             batch = jax.tree.map(lambda x: x.reshape(self.devices, -1, *x.shape[1:]), batch)
-        return jax.device_put(batch, NamedSharding(self.mesh, P(AXIS)))
+        if self._local:
+            return jax.device_put(batch, self._rows)
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(self._rows, x), batch)
 
     def place_rows(self, batch: Batch) -> Batch:
-        """As `place_batch`, for evaluation under jit; a batch that does not divide is left for every device."""
+        """Gives each device its rows of a batch that every process has whole, for evaluation under jit.
+
+        A batch that does not divide is left whole on every device.
+        """
         if len(batch.index) % self.devices:
-            return self.place_state(batch)
-        return jax.device_put(batch, NamedSharding(self.mesh, P(AXIS)))
+            return self.replicate(batch)
+        return _placed(batch, jax.tree.map(lambda _: self._rows, batch))
+
+    @property
+    def _local(self) -> bool:
+        """Whether all devices are of this process."""
+        return not self.mesh.is_multi_process
+
+    @property
+    def _rows(self) -> NamedSharding:
+        return NamedSharding(self.mesh, P(ROWS))
 
 
-def make_parallel(mode: str, devices: list[Any] | None = None) -> Parallel:
-    """The layout over the local devices, or over those given.
+def make_parallel(mode: str, devices: list[Any] | None = None, *, fsdp: int = 1, tensor: int = 1) -> Parallel:
+    """The layout over the devices of all processes, or over those given.
+
+    Args:
+      fsdp: devices that keep a part each of the parameters and of the rows: less memory, more to send.
+      tensor: devices that keep a part each of the parameters and see the same rows.
 
     Raises:
-      ConfigError: no such mode.
+      ConfigError: no such mode, sharded parameters under another mode than jit, devices that these do not divide, or
+        several processes under pmap, or with devices that `tensor` does not divide.
     """
     if mode not in MODES:
         raise ConfigError(f"parallel must be jit, shard_map or pmap; got {mode!r}. Use jit.")
-    devices = jax.local_devices() if devices is None else devices
+    if fsdp * tensor > 1 and mode != "jit":
+        raise ConfigError(
+            f"parallel {mode} keeps all parameters on every device; got fsdp {fsdp} and tensor {tensor}. Use "
+            f"--parallel jit, or 1 for both."
+        )
+    devices = jax.devices() if devices is None else devices
+    processes = len({device.process_index for device in devices})
+    if processes > 1 and mode == "pmap":
+        raise ConfigError(f"parallel pmap is for one process; there are {processes}. Use jit or shard_map.")
+    if processes > 1 and (len(devices) // processes) % tensor:
+        raise ConfigError(
+            f"tensor must divide the {len(devices) // processes} devices of a process, which have the same rows; got "
+            f"{tensor}. Use a divisor."
+        )
+    if len(devices) % (fsdp * tensor):
+        raise ConfigError(
+            f"{len(devices)} devices do not divide by fsdp {fsdp} x tensor {tensor}. Choose the two so that their "
+            f"product divides {len(devices)}."
+        )
     # Auto: make_mesh makes explicit axes by default, which nn.Embed and diffrax do not know (diffrax#735, #738)
-    return Parallel(
-        mode, jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
-    )
+    shape = len(devices) // (fsdp * tensor), fsdp, tensor
+    return Parallel(mode, jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * 3, devices=devices))
 
 
-def check_rows(batch: Batch, devices: int, accumulate: int) -> None:
+def _placed(tree: Any, shardings: Any) -> Any:
+    """Arrays that every process has whole, as arrays over the devices of all."""
+
+    def place(leaf: Any, sharding: NamedSharding) -> Any:
+        if sharding.is_fully_addressable:
+            return jax.device_put(leaf, sharding)
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            data = place(jax.random.key_data(leaf), sharding)
+            return jax.jit(jax.random.wrap_key_data, out_shardings=sharding)(data)
+        whole = np.asarray(leaf)
+        return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+    return jax.tree.map(place, tree, shardings)
+
+
+def check_rows(batch: Batch, devices: int, accumulate: int, processes: int = 1) -> None:
     """Compares the rows of a batch with what it is divided by.
+
+    Args:
+      batch: the share of each of so many processes.
 
     Raises:
       ConfigError: the rows are no multiple of devices * accumulate; the text names two numbers that are.
     """
-    rows, parts = len(batch.index), devices * accumulate
+    rows, parts = len(batch.index) * processes, devices * accumulate
     if rows % parts:
         fewer, length = max(rows // parts, 1) * parts, np.shape(batch.mask)[-1]
         raise ConfigError(

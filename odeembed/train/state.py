@@ -33,15 +33,22 @@ class TrainState(NamedTuple):
 
 
 def init_state(
-    model: Any, objective: Any, optimizer: optax.GradientTransformation, batch: Batch, seed: int, ema: float
+    model: Any,
+    objective: Any,
+    optimizer: optax.GradientTransformation,
+    batch: Batch,
+    seed: int,
+    ema: float,
+    placed: Any = None,
 ) -> TrainState:
-    """The state before the first step, on the default device.
+    """The state before the first step, on the default device unless it is said where.
 
     The seed is split once: one key draws the parameters, the other the noise of the steps.
 
     Args:
       batch: any batch; only its shapes matter to most objectives.
       ema: decay of the moving average; 0 keeps none.
+      placed: the sharding of every array of the state.
 
     Raises:
       ConfigError: the seed is not in [0, 2**32); jax would silently take it modulo 2**32.
@@ -58,7 +65,7 @@ def init_state(
         average = jax.tree.map(jnp.copy, params) if ema else None
         return TrainState(step, params, optimizer.init(params), step_key, average, means)
 
-    return jax.jit(build)(jax.random.key(seed), batch)
+    return jax.jit(build, out_shardings=placed)(jax.random.key(seed), batch)
 
 
 def evaluated_params(state: TrainState) -> Any:

@@ -24,6 +24,7 @@ def make_step(
     ema: float = 0.0,
     log_every: int = 1,
     axis: str | None = None,
+    gather: Callable[[Any], Any] = lambda params: params,
     products: precision.Products = "float32",
 ) -> Step:
     """Returns the pure function (state, batch) -> state.
@@ -34,11 +35,12 @@ def make_step(
         random start is forgotten.
       log_every: the window of metrics begins anew after each multiple of it.
       axis: mapped axis over which sums are added (shard_map, pmap); None where the compiler does it (jit).
+      gather: makes the parameters that are computed with from those that are kept.
       products: "bfloat16" rounds the operands of matrix products; "float32" leaves them to jax's default.
     """
 
     def loss(params, batch, key, step):
-        means = objective(model, params, batch, key, step)
+        means = objective(model, gather(params), batch, key, step)
         return means["loss"].total, {name: Mean(*map(jnp.float32, mean)) for name, mean in means.items()}
 
     differentiate = jax.value_and_grad(loss, has_aux=True)

@@ -201,15 +201,16 @@ from odeembed.train.state import init_state
 from odeembed.train.step import make_step
 objective = SentenceELBO(word_dropout=0.3, dropout=0.2, free_bits=0.1)
 optimizer, batch = Optimizer(peak=0.005, warmup=2).build(4), batch_of([5, 6, 3, 6, 2, 4, 1, 6])
-def losses(mode, devices):
-    layout = make_parallel(mode, jax.devices()[:devices])
-    step = layout.map(make_step(MODEL, objective, optimizer, axis=layout.axis))
+def losses(mode, devices, **sharded):
+    layout = make_parallel(mode, jax.devices()[:devices], **sharded)
     state, found = layout.place_state(init_state(MODEL, objective, optimizer, batch, 0, 0.0)), []
+    step = layout.map(make_step(MODEL, objective, optimizer, axis=layout.axis, gather=layout.gather), state)
     for _ in range(4):
         state = step(state, layout.place_batch(batch))
         found.append([float(m.total / m.count) for _, m in sorted(state.means.items())])
     return found
-print(json.dumps([losses("jit", 1)] + [losses(mode, 8) for mode in ("jit", "shard_map", "pmap")]))
+layouts = [losses(mode, 8) for mode in ("jit", "shard_map", "pmap")] + [losses("jit", 8, fsdp=2, tensor=2)]
+print(json.dumps([losses("jit", 1), *layouts]))
 """
 
 

@@ -106,6 +106,8 @@ class TinyExperiment:
     steps: int = 23
     seed: int = 3
     parallel: Any = "jit"
+    fsdp: int = 1
+    tensor: int = 1
     products: Any = "float32"
     accumulate: int = 1
     ema: float = 0.0

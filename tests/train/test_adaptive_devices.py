@@ -34,11 +34,11 @@ model = MaskedInterpolator(16, 8, body=Jump(flow), embed_std=1.0)
 text, objective = TinyText(lengths=(6,)), MaskedInterpolation(targets="all")
 optimizer = Optimizer(peak=0.01, warmup=10).build(200)
 
-def trained(mode, devices):
-    layout = make_parallel(mode, jax.devices()[:devices])
-    step = make_step(model, objective, optimizer, axis=layout.axis)
+def trained(mode, devices, fsdp=1, tensor=1):
+    layout = make_parallel(mode, jax.devices()[:devices], fsdp=fsdp, tensor=tensor)
+    step = make_step(model, objective, optimizer, axis=layout.axis, gather=layout.gather)
     state = layout.place_state(init_state(model, objective, optimizer, text.batch(0), 0, 0.0))
-    program, found = Compiled(layout.map(step)).program(state, layout.place_batch(text.batch(0))), []
+    program, found = Compiled(layout.map(step, state)).program(state, layout.place_batch(text.batch(0))), []
     (Path(folder) / f"{mode}-{devices}.hlo").write_text(program.as_text())
     for number in range(steps):
         state = program(state, layout.place_batch(text.batch(number)))
@@ -85,9 +85,9 @@ def collectives(program: str) -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
-    """Two steps by replay under every layout, and the folder with their programs."""
+    """Two steps by replay under every layout and with split parameters, and the folder with their programs."""
     folder = tmp_path_factory.mktemp("programs")
-    return trained({"solver": "bosh3"}, [ONE, *EIGHT], 2, folder), folder
+    return trained({"solver": "bosh3"}, [ONE, *EIGHT, ("jit", 4, 2, 2)], 2, folder), folder
 
 
 def test_the_first_loss_and_gradient_are_those_of_one_device(first):

@@ -250,6 +250,7 @@ with Checkpoints(sys.argv[1], write=True) as checkpoints:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
     try:
         checkpoints.save(2, make(1_000_000))
+        checkpoints.wait()
     except TrainingError as error:
         print(error)
 """

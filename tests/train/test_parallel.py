@@ -23,11 +23,12 @@ from odeembed.train.step import make_step
 text = TinyText()
 model, objective, optimizer = text.specialise(TinyModel()), NextToken(), Optimizer(peak=0.05, warmup=2).build(4)
 
-def losses(mode, devices, accumulate=1):
-    layout = make_parallel(mode, jax.devices()[:devices])
-    step = make_step(model, objective, optimizer, accumulate=accumulate, ema=0.9, axis=layout.axis)
+def losses(mode, devices, accumulate=1, fsdp=1, tensor=1):
+    layout = make_parallel(mode, jax.devices()[:devices], fsdp=fsdp, tensor=tensor)
+    mapped = {"axis": layout.axis, "gather": layout.gather}
+    step = make_step(model, objective, optimizer, accumulate=accumulate, ema=0.9, **mapped)
     state = layout.place_state(init_state(model, objective, optimizer, text.batch(0), 0, 0.9))
-    compiled, found = Compiled(layout.map(step)), []
+    compiled, found = Compiled(layout.map(step, state)), []
     for number in range(4):
         batch = layout.place_batch(text.batch(number))
         before, state = state, compiled.program(state, batch)(state, batch)
@@ -39,6 +40,7 @@ def losses(mode, devices, accumulate=1):
 
 cases = [("jit", 1, 1), ("jit", 8, 1), ("shard_map", 8, 1), ("pmap", 8, 1)]
 cases += [("jit", 8, 2), ("shard_map", 4, 4)]
+cases += [("jit", 8, 1, 8, 1), ("jit", 8, 1, 1, 4), ("jit", 8, 2, 2, 2)]
 print(json.dumps([losses(*case) for case in cases]))
 """
 
@@ -61,6 +63,13 @@ def test_all_modes_on_eight_devices_take_the_steps_of_one():
 def test_an_unknown_mode_is_named():
     with pytest.raises(ConfigError, match="parallel must be jit, shard_map or pmap; got 'pjit'"):
         make_parallel("pjit")
+
+
+def test_sharded_parameters_are_for_jit_alone_and_for_devices_that_divide():
+    with pytest.raises(ConfigError, match=r"parallel pmap keeps all parameters .* got fsdp 2 and tensor 1"):
+        make_parallel("pmap", fsdp=2)
+    with pytest.raises(ConfigError, match=r"1 devices do not divide by fsdp 1 x tensor 3"):
+        make_parallel("jit", tensor=3)
 
 
 def test_rows_that_do_not_divide_are_an_error_with_two_numbers_that_do(tiny):
