@@ -27,7 +27,7 @@ def error_and_time(efforts: Sequence[Effort]) -> Figure:
     for number, (ax, (label, heights)) in enumerate(zip(axes, columns, strict=True)):
         ax.plot(values, heights, marker="o", markersize=4, **style(number))
         ax.set(xlabel=_LABELS[setting], ylabel=label, xscale="log")
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(0, 1.1 * max(*heights, 1e-9))
         if setting == "rtol":
             ax.invert_xaxis()  # to the right what costs more
     return figure

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
+from flax.traverse_util import unflatten_dict
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 from orbax.checkpoint.options import MultiprocessingOptions
 
@@ -243,9 +244,14 @@ class Checkpoints:
         path, alone = self.folder / str(step) / name, _by_itself()
         handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
         with ocp.Checkpointer(handler, multiprocessing_options=alone) as reader:
-            tree = reader.metadata(path).item_metadata.tree if template is None else template
+            tree = self._shape(step, name) if template is None else template
             as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
             return reader.restore(path, ocp.args.PyTreeRestore(item=template, restore_args=as_numpy))
+
+    def _shape(self, step: int, name: str) -> Any:
+        """The nested names of a saved item, such as "params"."""
+        paths = (path.split("/") for path in self._extra(step)["tree"])
+        return unflatten_dict({tuple(below): 0 for first, *below in paths if first == name})
 
     def _compare(self, step: int, wanted: Mapping[str, str]) -> None:
         faults = tree_differences(self._extra(step)["tree"], wanted)
