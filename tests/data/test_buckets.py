@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from odeembed.data.buckets import Buckets, Permuted, check_buckets, rows_of
+from odeembed.data.buckets import Buckets, Permuted, check_buckets, check_shard, rows_of
 from odeembed.errors import ConfigError
 
 
@@ -69,3 +69,13 @@ def test_examples_of_one_size_come_at_most_once_an_epoch_and_once_when_evaluated
     found = list(order.evaluation(20))
     assert [len(index) for index in found] == [16, 16]
     assert np.concatenate(found).tolist() == [*range(20), *[-1] * 12]
+
+
+def test_hosts_are_numbered_from_zero_and_divide_the_rows_of_every_batch():
+    check_shard(1, 2, [8, 16], "")
+    with pytest.raises(ConfigError, match=r"shard must lie in 0\.\.1; got 2"):
+        check_shard(2, 2, [8], "")
+    with pytest.raises(
+        ConfigError, match=r"the 9 rows of a batch do not divide over 2 hosts\. Choose others"
+    ):
+        check_shard(0, 2, [8, 9], "Choose others.")

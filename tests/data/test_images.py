@@ -162,3 +162,14 @@ def test_the_prepared_mnist_is_found_by_its_name(corpora, monkeypatch):
         ImageData(train="train[:300]", valid="train[300:350]", test="test[:20]").open(0).fingerprint
         == opened.fingerprint
     )
+
+
+def test_hosts_together_have_the_varied_images_of_the_global_batch(tiny):
+    data = replace(tiny, crop=1, flip=True)
+    whole, hosts = data.open(5), [data.open(5, shard=k, shards=4) for k in range(4)]
+    for k, host in enumerate(hosts):
+        for found, wanted in zip(host.batch(3), whole.batch(3), strict=True):
+            if wanted is not None:
+                np.testing.assert_array_equal(found, wanted[k::4])
+    with pytest.raises(ConfigError, match="16 rows of a batch do not divide over 3 hosts"):
+        data.open(5, shards=3)

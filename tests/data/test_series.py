@@ -139,3 +139,12 @@ def test_numbers_for_people():
     found = SPIRALS.open(0).inspect()
     assert found["series"] == {"train": 80, "test": 10, "valid": 10} and found["seen"] == 1.0
     assert found["times"] == {"fewest": 10, "mean": 10.0, "most": 10}
+
+
+def test_hosts_together_have_the_series_of_the_global_batch():
+    whole, hosts = SPIRALS.open(4), [SPIRALS.open(4, shard=k, shards=4) for k in range(4)]
+    for k, host in enumerate(hosts):
+        np.testing.assert_array_equal(host.batch(2).values, whole.batch(2).values[k::4])
+        assert [len(one.times) for one in host.series.values()] == [80, 10, 10]
+    with pytest.raises(ConfigError, match="16 rows of a batch do not divide over 3 hosts"):
+        SPIRALS.open(4, shards=3)
