@@ -84,7 +84,7 @@ class Experiment:
       steps: optimizer steps of the whole run.
       seed: of parameters, batches and noise.
       parallel: how the batch is spread over the devices.
-      fsdp: devices, under jit, that keep a part each of the parameters and of the rows of a batch.
+      fsdp: devices, under jit and shard_map, that keep a part each of the parameters and of the rows of a batch.
       tensor: devices, under jit, that keep a part each of the parameters and see the same rows; the rows are split over
         the devices divided by `tensor`.
       products: how the matrix products of a training step are taken: "bfloat16" rounds their operands, on every

@@ -199,7 +199,7 @@ class _Run:
             accumulate=exp.accumulate,
             ema=exp.ema,
             log_every=exp.log_every,
-            axis=self.parallel.axis,
+            spread=self.parallel.spread,
             gather=self.parallel.gather,
             products=exp.products,
         )

@@ -12,7 +12,7 @@ from odeembed.batch import Batch
 from odeembed.errors import ConfigError
 from odeembed.train.sharding import AXES, DATA, ROWS, gathered, shardings
 from odeembed.train.state import TrainState
-from odeembed.train.step import Step
+from odeembed.train.step import Step, Sums
 
 AXIS = DATA
 MODES = ("jit", "shard_map", "pmap")
@@ -39,14 +39,29 @@ class Parallel(NamedTuple):
         """Number of processes that the devices belong to."""
         return len({device.process_index for device in self.mesh.devices.flat})
 
-    @property
-    def axis(self) -> str | None:
-        """The axis over which the step itself adds up; None under jit, where the compiler inserts the sums."""
-        return None if self.mode == "jit" else AXIS
-
     def gather(self, params: Any) -> Any:
         """The parameters as a step computes with them; their gradients come back split."""
-        return params if self.mesh.size == self.mesh.shape[DATA] else gathered(params, self.mesh)
+        if self.mode != "jit" or self.mesh.size == self.mesh.shape[DATA]:
+            return params
+        return gathered(params, self.mesh)
+
+    def spread(self, sums: Sums) -> Sums:
+        """The sums over all rows from a function of a device's own; under jit the compiler adds up, where it wants.
+
+        Under shard_map and pmap the devices meet once, after all loops.
+        """
+        if self.mode == "jit":
+            return sums
+        axes = AXIS if self.mode == "pmap" else ROWS
+
+        def summed(params: Any, key: Any, step: Any, batch: Batch) -> Any:
+            return jax.lax.psum(sums(params, key, step, batch), axes)
+
+        if self.mode == "pmap":
+            return summed
+        # check_vma=False: diffrax's solves have no rule for varying axes (diffrax#735)
+        specs = {"in_specs": (P(), P(), P(), P(ROWS)), "out_specs": P()}
+        return jax.shard_map(summed, mesh=self.mesh, check_vma=False, **specs)
 
     def map(self, step: Step, state: TrainState) -> Any:
         """The step as a jitted function of the global state and batch; the state's memory is given to the result.
@@ -57,11 +72,6 @@ class Parallel(NamedTuple):
         if self.mode == "pmap":
             devices = list(self.mesh.devices.flat)
             return jax.pmap(step, AXIS, in_axes=(None, 0), out_axes=None, devices=devices, donate_argnums=0)
-        if self.mode == "shard_map":
-            # check_vma=False: diffrax's solves have no rule for varying axes (diffrax#735)
-            step = jax.shard_map(
-                step, mesh=self.mesh, in_specs=(P(), P(AXIS)), out_specs=P(), check_vma=False
-            )
         placed = shardings(state, self.mesh)
         return jax.jit(step, in_shardings=(placed, self._rows), out_shardings=placed, donate_argnums=0)
 
@@ -112,15 +122,15 @@ def make_parallel(mode: str, devices: list[Any] | None = None, *, fsdp: int = 1,
       tensor: devices that keep a part each of the parameters and see the same rows.
 
     Raises:
-      ConfigError: no such mode, sharded parameters under another mode than jit, devices that these do not divide, or
+      ConfigError: no such mode, sharded parameters under a mode that has none, devices that these do not divide, or
         several processes under pmap, or with devices that `tensor` does not divide.
     """
     if mode not in MODES:
         raise ConfigError(f"parallel must be jit, shard_map or pmap; got {mode!r}. Use jit.")
-    if fsdp * tensor > 1 and mode != "jit":
+    if (mode == "pmap" and fsdp * tensor > 1) or (mode == "shard_map" and tensor > 1):
         raise ConfigError(
-            f"parallel {mode} keeps all parameters on every device; got fsdp {fsdp} and tensor {tensor}. Use "
-            f"--parallel jit, or 1 for both."
+            f"parallel {mode} computes with whole parameters on every device; got fsdp {fsdp} and tensor {tensor}. Use "
+            f"--parallel jit, or --tensor 1, and with pmap --fsdp 1."
         )
     devices = jax.devices() if devices is None else devices
     processes = len({device.process_index for device in devices})

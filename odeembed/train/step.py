@@ -13,6 +13,7 @@ from odeembed.mean import Mean
 from odeembed.train.state import TrainState
 
 Step = Callable[[TrainState, Batch], TrainState]
+Sums = Callable[..., Any]  # (params, key, step, batch) -> gradient of the summed loss, and the means
 
 
 def make_step(
@@ -23,7 +24,7 @@ def make_step(
     accumulate: int = 1,
     ema: float = 0.0,
     log_every: int = 1,
-    axis: str | None = None,
+    spread: Callable[[Sums], Sums] = lambda sums: sums,
     gather: Callable[[Any], Any] = lambda params: params,
     products: precision.Products = "float32",
 ) -> Step:
@@ -34,7 +35,7 @@ def make_step(
       ema: decay of the moving average; during the first steps min(ema, (1 + step) / (10 + step)), so that the
         random start is forgotten.
       log_every: the window of metrics begins anew after each multiple of it.
-      axis: mapped axis over which sums are added (shard_map, pmap); None where the compiler does it (jit).
+      spread: makes the sums over all rows from those over a device's own; by default the compiler does it (jit).
       gather: makes the parameters that are computed with from those that are kept.
       products: "bfloat16" rounds the operands of matrix products; "float32" leaves them to jax's default.
     """
@@ -48,13 +49,14 @@ def make_step(
         differentiate = precision.products(products)(differentiate)
 
     def step(state, batch):
-        def sums(rows):
-            (_, means), gradient = differentiate(state.params, rows, state.key, state.step)
-            return gradient, means
+        def sums(params, key, number, batch):
+            def of(rows):
+                (_, means), gradient = differentiate(params, rows, key, number)
+                return gradient, means
 
-        gradient, means = add_micro_batches(sums, batch, accumulate)
-        if axis is not None:
-            gradient, means = jax.lax.psum((gradient, means), axis)
+            return add_micro_batches(of, batch, accumulate)
+
+        gradient, means = spread(sums)(state.params, state.key, state.step, batch)
         count = jnp.maximum(means["loss"].count, 1.0)
         gradient = jax.tree.map(lambda g: g / count.astype(g.dtype), gradient)
         means["gradient_norm"] = Mean(optax.tree.norm(gradient), jnp.ones(()))

@@ -204,7 +204,7 @@ optimizer, batch = Optimizer(peak=0.005, warmup=2).build(4), batch_of([5, 6, 3, 
 def losses(mode, devices, **sharded):
     layout = make_parallel(mode, jax.devices()[:devices], **sharded)
     state, found = layout.place_state(init_state(MODEL, objective, optimizer, batch, 0, 0.0)), []
-    step = layout.map(make_step(MODEL, objective, optimizer, axis=layout.axis, gather=layout.gather), state)
+    step = layout.map(make_step(MODEL, objective, optimizer, spread=layout.spread, gather=layout.gather), state)
     for _ in range(4):
         state = step(state, layout.place_batch(batch))
         found.append([float(m.total / m.count) for _, m in sorted(state.means.items())])

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import get_args
 import pytest
 
 from odeembed.solve.config import Adjoint
+from odeembed.train.collectives import collectives
 
 TRAINED = """
 import json, sys
@@ -36,7 +36,7 @@ optimizer = Optimizer(peak=0.01, warmup=10).build(200)
 
 def trained(mode, devices, fsdp=1, tensor=1):
     layout = make_parallel(mode, jax.devices()[:devices], fsdp=fsdp, tensor=tensor)
-    step = make_step(model, objective, optimizer, axis=layout.axis, gather=layout.gather)
+    step = make_step(model, objective, optimizer, spread=layout.spread, gather=layout.gather)
     state = layout.place_state(init_state(model, objective, optimizer, text.batch(0), 0, 0.0))
     program, found = Compiled(layout.map(step, state)).program(state, layout.place_batch(text.batch(0))), []
     (Path(folder) / f"{mode}-{devices}.hlo").write_text(program.as_text())
@@ -48,9 +48,6 @@ def trained(mode, devices, fsdp=1, tensor=1):
 print(json.dumps([trained(*layout) for layout in layouts]))
 """
 ONE, *EIGHT = ("jit", 1), ("jit", 8), ("shard_map", 8), ("pmap", 8)
-COLLECTIVE = re.compile(
-    r"\b(all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute|collective-broadcast)(-start)?\("
-)
 
 
 def trained(settings, layouts, steps, folder):
@@ -64,23 +61,10 @@ def trained(settings, layouts, steps, folder):
     return json.loads(done.stdout)
 
 
-def collectives(program: str) -> tuple[int, int]:
-    """How many collectives a compiled program has, and how many of them in a loop, in whatever its turns call.
-
-    Args:
-      program: the text of an HLO module: computations with their instructions, each computation named once at the
-        margin, and referred to by name.
-    """
-    found = re.split(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{\n", program, flags=re.MULTILINE)[1:]
-    bodies = dict(zip(found[::2], found[1::2], strict=True))
-    calls = {name: set(re.findall(r"%?([\w.\-]+)", body)) & bodies.keys() for name, body in bodies.items()}
-    ahead = set(re.findall(r"(?:body|condition)=%?([\w.\-]+)", program))
-    within: set[str] = set()
-    while ahead:
-        within |= ahead
-        ahead = set().union(*(calls[name] for name in ahead)) - within
-    count = {name: len(COLLECTIVE.findall(body)) for name, body in bodies.items()}
-    return sum(count.values()), sum(count[name] for name in within)
+def counted(program: str) -> tuple[int, int]:
+    """How many collectives a compiled program has, and how many of them in a loop."""
+    found = collectives(program)
+    return len(found), sum(one.looped for one in found)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +83,7 @@ def test_the_first_loss_and_gradient_are_those_of_one_device(first):
 
 def test_no_collective_stands_in_a_loop_of_a_device(first):
     """Under jit there is one in each: all devices step together. That shows too that the programs are read right."""
-    found = {(mode, n): collectives((first[1] / f"{mode}-{n}.hlo").read_text()) for mode, n in [ONE, *EIGHT]}
+    found = {(mode, n): counted((first[1] / f"{mode}-{n}.hlo").read_text()) for mode, n in [ONE, *EIGHT]}
     assert found[ONE] == (0, 0)
     assert found["jit", 8][1] > 0
     for mode in ("shard_map", "pmap"):

@@ -25,7 +25,7 @@ model, objective, optimizer = text.specialise(TinyModel()), NextToken(), Optimiz
 
 def losses(mode, devices, accumulate=1, fsdp=1, tensor=1):
     layout = make_parallel(mode, jax.devices()[:devices], fsdp=fsdp, tensor=tensor)
-    mapped = {"axis": layout.axis, "gather": layout.gather}
+    mapped = {"spread": layout.spread, "gather": layout.gather}
     step = make_step(model, objective, optimizer, accumulate=accumulate, ema=0.9, **mapped)
     state = layout.place_state(init_state(model, objective, optimizer, text.batch(0), 0, 0.9))
     compiled, found = Compiled(layout.map(step, state)), []
@@ -40,7 +40,7 @@ def losses(mode, devices, accumulate=1, fsdp=1, tensor=1):
 
 cases = [("jit", 1, 1), ("jit", 8, 1), ("shard_map", 8, 1), ("pmap", 8, 1)]
 cases += [("jit", 8, 2), ("shard_map", 4, 4)]
-cases += [("jit", 8, 1, 8, 1), ("jit", 8, 1, 1, 4), ("jit", 8, 2, 2, 2)]
+cases += [("shard_map", 8, 1, 4, 1), ("jit", 8, 1, 8, 1), ("jit", 8, 1, 1, 4), ("jit", 8, 2, 2, 2)]
 print(json.dumps([losses(*case) for case in cases]))
 """
 
@@ -66,8 +66,10 @@ def test_an_unknown_mode_is_named():
 
 
 def test_sharded_parameters_are_for_jit_alone_and_for_devices_that_divide():
-    with pytest.raises(ConfigError, match=r"parallel pmap keeps all parameters .* got fsdp 2 and tensor 1"):
+    with pytest.raises(ConfigError, match=r"parallel pmap computes with whole .* got fsdp 2 and tensor 1"):
         make_parallel("pmap", fsdp=2)
+    with pytest.raises(ConfigError, match="parallel shard_map computes with whole"):
+        make_parallel("shard_map", tensor=2)
     with pytest.raises(ConfigError, match=r"1 devices do not divide by fsdp 1 x tensor 3"):
         make_parallel("jit", tensor=3)
 
