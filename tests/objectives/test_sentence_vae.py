@@ -190,6 +190,11 @@ def test_impossible_settings_are_refused(wrong):
         SentenceELBO(deterministic=True).init(MODEL.clone(latent=None), jax.random.key(0), batch_of([3]))
 
 
+# Programs for eight devices take long to compile, and nothing here is timed.
+EIGHT_DEVICES = {
+    "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+}
 SHARDED = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -217,7 +222,7 @@ print(json.dumps([losses("jit", 1), *layouts]))
 def test_on_eight_devices_the_losses_are_those_of_one():
     done = subprocess.run(
         [sys.executable, "-c", SHARDED, str(Path(__file__).parent)],
-        env=os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"},
+        env=os.environ | EIGHT_DEVICES,
         capture_output=True,
         text=True,
     )

@@ -12,6 +12,8 @@ import pytest
 from odeembed.solve.config import Adjoint
 from odeembed.train.collectives import collectives
 
+# Programs for eight devices take long to compile, and nothing here is timed.
+DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 TRAINED = """
 import json, sys
 from pathlib import Path
@@ -52,7 +54,7 @@ ONE, *EIGHT = ("jit", 1), ("jit", 8), ("shard_map", 8), ("pmap", 8)
 
 def trained(settings, layouts, steps, folder):
     """The metrics of every step under each layout; the compiled steps are left in the folder."""
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    environment = os.environ | DEVICES
     arguments = [str(Path(__file__).parent), json.dumps([settings, layouts, steps, str(folder)])]
     done = subprocess.run(
         [sys.executable, "-c", TRAINED, *arguments], env=environment, capture_output=True, text=True
