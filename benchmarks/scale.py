@@ -27,9 +27,9 @@ ACCELERATORS = {
         "flops": 197e12,
         "memory": 16 * 2**30,
         "link": 45e9,
-        "source": "Google Cloud, TPU v5e (2026)",
+        "source": "Austin et al. 2025, How to Scale Your Model, part 2",
     },
-    "H100 SXM": {"flops": 989e12, "memory": 80 * 2**30, "link": 450e9, "source": "NVIDIA H100 data sheet"},
+    "H100 SXM": {"flops": 989e12, "memory": 80 * 2**30, "link": 450e9, "source": "NVIDIA, H100 data sheet"},
 }
 SHARE = 0.1  # of the peak, which small products in a loop reach at best
 

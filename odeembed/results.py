@@ -33,7 +33,7 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     their own: vae-, codes-, samples-, walks- (between sentences), prior-walks- and grammar-<corpus>, and vae-goals for
     all; sequence to sequence has sequences-, bleu-, between- and probes-<corpus>, decoding and collapse; densities have
     densities-known and densities-tables; images have images- and exactness-<corpus>, convolutions and image-memory;
-    series have series-<corpus>, and spirals for all of these. Of the solvers: solvers-<workload> (every variant),
+    steps on many devices have scale; series have series-<corpus>, and spirals for all of these. Of the solvers: solvers-<workload> (every variant),
     solver-ratios (with their targets), solver-circumstances, overheads and precision. Of the gradient methods:
     adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances; of the solvers' convergence orders.
 
@@ -106,6 +106,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
         found["convolutions"] = _convolutions(measured["convolutions"])
     if measured["image_memory"]:
         found["image-memory"] = _image_memory(measured["image_memory"])
+    if measured["scale"]:
+        found["scale"] = _scale(measured["scale"])
     for result in measured["adjoints"]:
         found |= adjoint_tables(result)
     for result in measured["orders"]:
@@ -566,6 +568,33 @@ def _convolutions(results: Iterable[Result]) -> str:
             ]
     header = "images | place | form | forward, ms | over ours | with gradient, ms | over ours"
     return _markdown(header, [[*key, *row] for key, row in cells.items()])
+
+
+def _scale(results: Sequence[Result]) -> str:
+    """What devices exchange in a step, what each holds, and how long it takes by published rates, a row each."""
+    rows = []
+    for result in results:
+        for row in result["measured"]:
+            predicted = [
+                f"{1000 * one['computing']:.1f} + {1000 * one['sending']:.2f}"
+                for one in row["predicted"].values()
+            ]
+            rows.append(
+                [
+                    row["config"],
+                    f"{row['devices']:,}",
+                    row["mode"],
+                    row["fsdp"],
+                    row["collectives"],
+                    row["looped"],
+                    f"{row['exchanged_bytes'] / 2**20:.1f}",
+                    f"{row['memory_bytes'] / 2**20:.0f}",
+                    *predicted,
+                ]
+            )
+    names = [f"step on {name}, ms" for name in results[0]["accelerators"]]
+    header = "config | devices | parallel | fsdp | exchanges | in loops | MiB exchanged | MiB a device"
+    return _markdown(" | ".join([header, *names]), rows)
 
 
 def _image_memory(results: Iterable[Result]) -> str:
