@@ -360,7 +360,6 @@ def _manager(folder: Path, keep_latest: int, keep_best: int) -> ocp.CheckpointMa
         best_fn=rank,  # without it orbax writes no metrics, and after a restart deletes the best
         best_mode="min",
         todelete_subdir=_TRASH,  # pruning by rename: a kill while deleting leaves no half step in the list
-        cleanup_tmp_directories=True,
         enable_async_checkpointing=True,
     )
     return ocp.CheckpointManager(folder, options=options)
