@@ -22,10 +22,10 @@ ENDS := $(addprefix --ignore=tests/,evaluate plots benchmarks data test_cli.py t
 	test_results.py test_runs.py test_codes.py test_sentences.py fields/test_lipschitz.py solve/test_penalty.py \
 	solve/test_reversible.py solve/test_backsolve.py solve/test_direct.py solve/test_replay.py solve/test_march.py \
 	solve/test_tableau.py solve/test_timeline.py solve/test_adjoint.py solve/test_adaptive.py solve/test_grid.py \
-	fields/test_attention.py fields/test_augmented.py fields/test_divergence.py fields/test_gated.py \
-	train/test_adaptive_devices.py objectives/test_sentence_vae.py test_speak.py \
-	models/test_encoders.py models/test_interpolator.py models/test_flow.py models/test_sentence_vae.py models/test_series.py \
-	models/test_controlled.py models/test_density.py objectives/test_masked_interpolation.py \
+	fields/test_attention.py fields/test_augmented.py fields/test_contract.py fields/test_divergence.py \
+	fields/test_gated.py train/test_adaptive_devices.py objectives/test_sentence_vae.py test_speak.py \
+	models/test_encoders.py models/test_interpolator.py models/test_flow.py models/test_sentence_vae.py \
+	models/test_series.py models/test_controlled.py models/test_density.py objectives/test_masked_interpolation.py \
 	objectives/test_flow_matching.py objectives/test_series.py objectives/test_sequence.py test_translate.py \
 	test_configs.py)
 # What differs between versions shows in unoptimised programs too, which are compiled in two thirds of the time.
