@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from collectives import collectives, product_flops
 from recording import RESULTS, ROOT, circumstances, write_result
 
 VOCABULARY = 32_768
@@ -31,7 +32,7 @@ ACCELERATORS = {
     },
     "H100 SXM": {"flops": 989e12, "memory": 80 * 2**30, "link": 450e9, "source": "NVIDIA, H100 data sheet"},
 }
-SHARE = 0.1  # of the peak, which small products in a loop reach at best
+SHARE = 0.1  # of the peak: an assumption
 
 
 def measured(config: str, devices: int, mode: str, fsdp: int) -> dict[str, Any]:
@@ -52,7 +53,6 @@ def compiled(config: str, mode: str, fsdp: int) -> dict[str, Any]:
 
     from odeembed.batch import Batch
     from odeembed.experiment import load_config
-    from odeembed.train.collectives import collectives, product_flops
     from odeembed.train.parallel import make_parallel
     from odeembed.train.state import init_state
     from odeembed.train.step import make_step

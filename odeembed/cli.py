@@ -398,7 +398,14 @@ def _ended(result: Mapping[str, Any] | None, path: Path) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     run = _open_with_solver(arguments)
-    _print_numbers(run.evaluate(arguments.split))
+    found = run.evaluate(arguments.split)
+    _print_numbers(found)
+    if failed := found.get("solver/failed", 0.0):
+        print(
+            f"odeembed: {failed:.0%} of the solves failed, and the numbers are of paths cut short. Loosen --rtol "
+            f"and --atol, or train with a larger max_steps in the model's solve settings.",
+            file=sys.stderr,
+        )
     if arguments.scores:
         _print_numbers(run.score())
     return 0

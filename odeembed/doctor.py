@@ -27,7 +27,8 @@ from odeembed.solve.config import SolveConfig
 from odeembed.solve.solve import solve
 from odeembed.train.checkpoint import FOLDER, Checkpoints
 from odeembed.train.compilation import enable_compilation_cache
-from odeembed.train.parallel import AXIS, make_parallel
+from odeembed.train.parallel import make_parallel
+from odeembed.train.sharding import DATA
 from odeembed.train.state import TrainState
 
 _FREE = 2 << 30  # bytes; checkpoints of a full run and its prepared corpus
@@ -147,7 +148,7 @@ def mesh_axes() -> str:
     """The devices' mesh has Auto axes: under Explicit ones, jax's default, embeddings and solves fail (diffrax#738)."""
     mesh = make_parallel("jit").mesh
     ids = jnp.zeros((2 * mesh.size, 3), jnp.int32)
-    split = jax.device_put(ids, jax.sharding.NamedSharding(mesh, P(AXIS)))
+    split = jax.device_put(ids, jax.sharding.NamedSharding(mesh, P(DATA)))
     embedding = nn.Embed(4, 2)
     out = jax.jit(embedding.apply)(embedding.init(jax.random.key(0), ids), split)
     if out.shape != (2 * mesh.size, 3, 2):
@@ -268,14 +269,14 @@ def _gradient_error(mode: str, config: SolveConfig) -> float:
 
     def gradient(a: jax.Array, y0: jax.Array) -> jax.Array:
         found = jax.value_and_grad(end)(a, y0)[1]
-        return found if mode == "jit" else jax.lax.pmean(found, AXIS)
+        return found if mode == "jit" else jax.lax.pmean(found, DATA)
 
     mesh = make_parallel("jit").mesh
     a, y0 = jnp.ones(()), jnp.ones((mesh.size, 1))
     if mode == "pmap":
-        found = jax.pmap(gradient, AXIS, in_axes=(None, 0), out_axes=None)(a, y0[:, None])
+        found = jax.pmap(gradient, DATA, in_axes=(None, 0), out_axes=None)(a, y0[:, None])
     elif mode == "shard_map":
-        specs = {"in_specs": (P(), P(AXIS)), "out_specs": P()}
+        specs = {"in_specs": (P(), P(DATA)), "out_specs": P()}
         found = jax.jit(jax.shard_map(gradient, mesh=mesh, check_vma=False, **specs))(a, y0)
     else:
         found = jax.jit(gradient)(a, y0)

@@ -132,16 +132,8 @@ class Experiment:
     scores: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        positive = (
-            "steps",
-            "accumulate",
-            "fsdp",
-            "tensor",
-            "log_every",
-            "evaluate_every",
-            "checkpoint_every",
-        )
-        positive += ("keep_latest",)
+        positive = ("steps", "accumulate", "fsdp", "tensor", "log_every", "evaluate_every")
+        positive += ("checkpoint_every", "keep_latest")
         for name in (*positive, "keep_best", "patience", "seed"):
             value, least = getattr(self, name), int(name in positive)
             if isinstance(value, int) and value < least:

@@ -34,9 +34,9 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     all; sequence to sequence has sequences-, bleu-, between- and probes-<corpus>, decoding and collapse; densities have
     densities-known and densities-tables; images have images- and exactness-<corpus>, convolutions and image-memory;
     steps on many devices have scale; series have series-<corpus>, and spirals for all of these. Of the solvers:
-    solvers-<workload> (every variant),
-    solver-ratios (with their targets), solver-circumstances, overheads and precision. Of the gradient methods:
-    adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances; of the solvers' convergence orders.
+    solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads and
+    precision. Of the gradient methods: adjoints-steps, adjoints-tolerance, adjoints-advice and
+    adjoints-circumstances; of the solvers' convergence orders.
 
     Args:
       root: the checkout.

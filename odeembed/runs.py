@@ -21,6 +21,7 @@ import numpy as np
 from odeembed import mean, sentences
 from odeembed.batch import Batch
 from odeembed.codes import Coder
+from odeembed.data.buckets import Share
 from odeembed.data.vocabulary import Vocabulary, load_vocabulary
 from odeembed.errors import ConfigError, DataError, MissingFileError, RunError
 from odeembed.evaluate import adjoints, orders
@@ -162,9 +163,24 @@ class Run:
         )
         return found | {"milliseconds": 1e3 * _seconds_a_sentence(self.model, self.params, batches)}
 
-    def score(self) -> dict[str, float | str]:
-        """The experiment's own scores: numbers, and signatures of how they were counted."""
-        return {name: value for score in self.experiment.scores for name, value in score(self).items()}
+    def score(self, left_out: Callable[[str], object] | None = None) -> dict[str, float | str]:
+        """The experiment's own scores: numbers, and signatures of how they were counted.
+
+        Args:
+          left_out: is told of each score whose files are not there, and why; None makes that an error.
+
+        Raises:
+          MissingFileError: see above.
+        """
+        found: dict[str, float | str] = {}
+        for score in self.experiment.scores:
+            try:
+                found |= score(self)
+            except MissingFileError as error:
+                if left_out is None:
+                    raise
+                left_out(f"{type(score).__name__} is left out: {error}")
+        return found
 
     def diagnose(self, rows: int = 8) -> Iterator[Figure]:
         """Measures the method's known limits on the first `rows` sentences of the test split, one figure after another.
@@ -552,17 +568,21 @@ def _run(
         return {}
     run = Run.open(path)
     run.__dict__["dataset"] = dataset  # it is open already
-    result = _result(plan, run, outcome)
+
+    def notice(text: str) -> None:
+        (report or Progress())({"kind": "notice", "text": text})
+
+    result = _result(plan, run, outcome, notice)
     if result["metrics"].get("codes/active_units") == 0:
-        (report or Progress())({"kind": "notice", "text": _COLLAPSED})
+        notice(_COLLAPSED)
     _write(path / RESULT, json.dumps(result, indent=1, allow_nan=False) + "\n")
     return result
 
 
-def _result(plan: Plan, run: Run, outcome: Outcome) -> dict[str, Any]:
+def _result(plan: Plan, run: Run, outcome: Outcome, notice: Callable[[str], object]) -> dict[str, Any]:
     start = time.perf_counter()
     valid = {f"valid/{name}": value for name, value in outcome.metrics.items()}
-    metrics = run.evaluate() | valid | run.score()
+    metrics = run.evaluate() | valid | run.score(notice)
     return {
         "config": plan.config,
         "size": plan.size,
@@ -695,7 +715,7 @@ def _open_data(experiment: Experiment) -> Any:
     """The data, of several processes each its share of the training batches; the first prepares what must be."""
 
     def opened() -> Any:
-        share = {"shard": jax.process_index(), "shards": jax.process_count()} if cluster.several() else {}
+        share = {"share": Share(jax.process_index(), jax.process_count())} if cluster.several() else {}
         return experiment.data.open(experiment.seed, progress=_told, **share)
 
     dataset = cluster.alone(opened, "opening the data")

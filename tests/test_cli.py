@@ -202,9 +202,13 @@ def test_diagnose_prints_each_figure_with_its_meaning(folder, capsys, monkeypatc
     ]
 
 
-def test_evaluate_publish_and_data(folder, capsys):
+def test_evaluate_publish_and_data(folder, capsys, monkeypatch):
     status, out, _ = spoken(["evaluate", "run", "--steps", "2"], capsys)
     assert status == 0 and "nll" in out and "solver/evaluations" in out and "milliseconds" in out
+    monkeypatch.setattr(runs.Run, "evaluate", lambda run, split: {"solver/failed": 0.25})
+    status, out, error = spoken(["evaluate", "run", "--rtol", "1e-9"], capsys)
+    assert status == 0 and "solver/failed" in out and "25% of the solves failed" in error
+    monkeypatch.undo()
     assert spoken(["publish", "run"], capsys)[:2] == (0, "results/grammar-small-seed0.json\n")
     status, out, _ = spoken(["data", "grammar"], capsys)
     assert status == 0 and re.search(r"^vocabulary +10$", out, re.M)

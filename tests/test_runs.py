@@ -75,6 +75,25 @@ def test_a_run_directory_holds_all_that_later_commands_need(trained, text):
     assert math.isclose(result["metrics"]["perplexity"], math.exp(result["metrics"]["nll"]), rel_tol=1e-6)
 
 
+@dataclasses.dataclass(frozen=True)
+class Elsewhere:
+    """A score whose files are not there."""
+
+    def __call__(self, run):
+        raise MissingFileError("no such file: 'words.txt'")
+
+
+def test_a_score_without_its_files_is_left_out_of_a_result_and_an_error_when_asked_for(trained):
+    run, told = Run.open(trained), []
+    run = dataclasses.replace(
+        run, experiment=dataclasses.replace(run.experiment, scores=(Elsewhere(), *run.experiment.scores))
+    )
+    assert run.score(told.append) == Run.open(trained).score()
+    assert told == ["Elsewhere is left out: no such file: 'words.txt'"]
+    with pytest.raises(MissingFileError, match=r"words\.txt"):
+        run.score()
+
+
 def test_opening_a_run_does_not_touch_the_corpus(trained, monkeypatch):
     monkeypatch.setattr(TextData, "open", None)
     run = Run.open(trained)

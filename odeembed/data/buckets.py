@@ -1,6 +1,7 @@
 """Which examples are in a batch: those of one size in any order, others by length; pure in seed and step."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int, Int32, Int64
@@ -15,21 +16,44 @@ def rows_of(entries: int, bucket: int) -> int:
     return entries // bucket // _ROWS_MULTIPLE * _ROWS_MULTIPLE
 
 
-def check_shard(shard: int, shards: int, sizes: Iterable[int], remedy: str) -> None:
-    """Refuses a host's number that is out of range, and batches that the hosts do not divide.
+class Share(NamedTuple):
+    """Which rows of every global training batch a host gets: those of number `shard`, `shard + shards`, ...
 
-    Args:
-      sizes: the rows of the global batches that occur.
-      remedy: what to do about rows.
-
-    Raises:
-      ConfigError: saying which.
+    Attributes:
+      shard: which host it is, from 0.
+      shards: number of hosts.
     """
-    if not 0 <= shard < shards:
-        raise ConfigError(f"shard must lie in 0..{shards - 1}; got {shard}. Number the hosts from 0.")
-    for rows in sizes:
-        if rows % shards:
-            raise ConfigError(f"the {rows} rows of a batch do not divide over {shards} hosts. {remedy}")
+
+    shard: int = 0
+    shards: int = 1
+
+    def of(self, rows: Any) -> Any:
+        """This host's part of an array of rows."""
+        return rows[self.shard :: self.shards]
+
+    def check(self, sizes: Iterable[int], settings: str) -> None:
+        """Refuses a number out of range, and batches that the hosts do not divide.
+
+        Args:
+          sizes: the rows of the global batches that occur.
+          settings: what decides them, e.g. "data.rows".
+
+        Raises:
+          ConfigError: saying which.
+        """
+        if not 0 <= self.shard < self.shards:
+            raise ConfigError(
+                f"shard must lie in 0..{self.shards - 1}; got {self.shard}. Number the hosts from 0."
+            )
+        for rows in sizes:
+            if rows % self.shards:
+                raise ConfigError(
+                    f"the {rows} rows of a batch do not divide over {self.shards} hosts. Choose {settings} so that "
+                    f"they do."
+                )
+
+
+WHOLE = Share()
 
 
 def check_buckets(buckets: tuple[int, ...], entries: int, name: str) -> None:

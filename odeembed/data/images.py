@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int, Int32, UInt8
 
 from odeembed.batch import Batch
-from odeembed.data.buckets import Permuted, check_shard
+from odeembed.data.buckets import WHOLE, Permuted, Share
 from odeembed.data.prepare import cache_root
 from odeembed.data.sources import prepared_root
 from odeembed.data.splits import SPLITS, check_model, check_one_batch, check_split
@@ -60,8 +60,7 @@ class ImageData:
         self,
         seed: int,
         *,
-        shard: int = 0,
-        shards: int = 1,
+        share: Share = WHOLE,
         progress: Callable[[str], None] | None = None,
         cache_dir: Path | None = None,
     ) -> "ImageDataset":
@@ -69,8 +68,7 @@ class ImageData:
 
         Args:
           seed: decides the order of the images and their shifts, nothing else.
-          shard: which host this is; it gets rows shard::shards of every global training batch.
-          shards: number of hosts.
+          share: the rows of this host, of several.
           progress: told when images have to be decoded.
           cache_dir: root of the caches; None: $ODEEMBED_CACHE or ~/.cache/odeembed.
 
@@ -79,7 +77,7 @@ class ImageData:
           DataError: no such split or feature, images of different shapes, labels out of range, or too few images.
         """
         images = _decoded(self, cache_root(cache_dir), progress or (lambda text: None))
-        return ImageDataset(self, seed, images, shard, shards)
+        return ImageDataset(self, seed, images, share)
 
 
 class Images(NamedTuple):
@@ -99,11 +97,8 @@ class ImageDataset:
       mean, scale: of each channel's values in the train split, uint8, float32 [c].
     """
 
-    def __init__(
-        self, data: ImageData, seed: int, images: dict[str, Images], shard: int = 0, shards: int = 1
-    ):
-        self.data, self.seed, self.images = data, seed, images
-        self._share = slice(shard, None, shards)
+    def __init__(self, data: ImageData, seed: int, images: dict[str, Images], share: Share = WHOLE):
+        self.data, self.seed, self.images, self._share = data, seed, images, share
         train = images["train"]
         for split, found in images.items():
             if found.values.shape[1:] != train.values.shape[1:]:
@@ -114,7 +109,7 @@ class ImageDataset:
         check_one_batch(len(train.values), data.rows, "images")
         self.mean, self.scale = _moments(train.values)
         self._order = Permuted(len(train.values), data.rows, seed)
-        check_shard(shard, shards, [data.rows], "Choose data.rows so that they do.")
+        share.check([data.rows], "data.rows")
 
     @property
     def classes(self) -> int:
@@ -140,7 +135,7 @@ class ImageDataset:
         """This host's rows of the training batch of a step, shifted and mirrored anew; pure in (seed, step)."""
         index = self._order.batch(step)
         values = self._varied(self.images["train"].values[index], np.random.default_rng([self.seed, 1, step]))
-        return self._filled("train", index[self._share], values[self._share])
+        return self._filled("train", self._share.of(index), self._share.of(values))
 
     def evaluation(self, split: str) -> Iterator[Batch]:
         """Yields every image of a split once as it is, in batches of one shape; rows that fill up have index -1."""

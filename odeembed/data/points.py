@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from odeembed.batch import Batch
-from odeembed.data.buckets import Permuted, check_shard
+from odeembed.data.buckets import WHOLE, Permuted, Share
 from odeembed.data.densities import ToyDensity
 from odeembed.data.sources import locate
 from odeembed.data.splits import (
@@ -95,24 +95,18 @@ class PointData:
         check_held_out(self.held_out)
 
     def open(
-        self,
-        seed: int,
-        *,
-        shard: int = 0,
-        shards: int = 1,
-        progress: Callable[[str], None] | None = None,
+        self, seed: int, *, share: Share = WHOLE, progress: Callable[[str], None] | None = None
     ) -> "PointDataset":
         """Reads the points.
 
         Args:
           seed: decides the order of the points, nothing else.
-          shard: which host this is; it gets rows shard::shards of every global training batch.
-          shards: number of hosts.
+          share: the rows of this host, of several.
 
         Raises:
           MissingFileError: a file is not there; DataError: it holds what cannot be used, or too little.
         """
-        return PointDataset(self, seed, shard, shards)
+        return PointDataset(self, seed, share)
 
 
 class PointDataset:
@@ -124,9 +118,8 @@ class PointDataset:
       mean, scale: what was subtracted from each column, and by what it was divided then; float64 [d].
     """
 
-    def __init__(self, data: PointData, seed: int, shard: int = 0, shards: int = 1):
-        self.data, self.seed = data, seed
-        self._share = slice(shard, None, shards)
+    def __init__(self, data: PointData, seed: int, share: Share = WHOLE):
+        self.data, self.seed, self._share = data, seed, share
         found = _splits(data)
         width = found["train"].shape[1]
         for split, rows in found.items():
@@ -149,7 +142,7 @@ class PointDataset:
             split: ((rows - self.mean) / self.scale).astype(np.float32) for split, rows in found.items()
         }
         self._order = Permuted(len(self.points["train"]), data.rows, seed)
-        check_shard(shard, shards, [data.rows], "Choose data.rows so that they do.")
+        share.check([data.rows], "data.rows")
 
     @property
     def width(self) -> int:
@@ -169,7 +162,7 @@ class PointDataset:
 
     def batch(self, step: int) -> Batch:
         """This host's rows of the training batch of a step; pure in (seed, step), each epoch in an order of its own."""
-        return self._filled("train", self._order.batch(step)[self._share])
+        return self._filled("train", self._share.of(self._order.batch(step)))
 
     def evaluation(self, split: str) -> Iterator[Batch]:
         """Yields every point of a split once, in batches of one shape; rows that fill up the last have index -1."""

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from odeembed.batch import Batch
-from odeembed.data.buckets import Buckets, check_buckets, check_shard, rows_of
+from odeembed.data.buckets import WHOLE, Buckets, Share, check_buckets, rows_of
 from odeembed.data.recordings import PhysioNet2012, Recordings, SeriesTable, TimeSeriesFile, checked, thinned
 from odeembed.data.spirals import Spirals
 from odeembed.data.splits import SPLITS, check_held_out, check_model, check_split, held_out_size
@@ -61,24 +61,18 @@ class SeriesData:
             raise ConfigError(f"time_unit must be above 0; got {self.time_unit}. Use 1.0.")
 
     def open(
-        self,
-        seed: int,
-        *,
-        shard: int = 0,
-        shards: int = 1,
-        progress: Callable[[str], None] | None = None,
+        self, seed: int, *, share: Share = WHOLE, progress: Callable[[str], None] | None = None
     ) -> "SeriesDataset":
         """Reads the series.
 
         Args:
           seed: decides the order of the series and, with folds, which of them are the test split.
-          shard: which host this is; it gets rows shard::shards of every global training batch.
-          shards: number of hosts.
+          share: the rows of this host, of several.
 
         Raises:
           MissingFileError: a file is not there; DataError: it holds what cannot be used, or too little.
         """
-        return SeriesDataset(self, seed, shard, shards)
+        return SeriesDataset(self, seed, share)
 
 
 class SeriesDataset:
@@ -91,9 +85,8 @@ class SeriesDataset:
       shapes: (rows, length) of the global batches that occur, by rising length.
     """
 
-    def __init__(self, data: SeriesData, seed: int, shard: int = 0, shards: int = 1):
-        self.data, self.seed = data, seed
-        self._share = slice(shard, None, shards)
+    def __init__(self, data: SeriesData, seed: int, share: Share = WHOLE):
+        self.data, self.seed, self._share = data, seed, share
         found = _splits(data, seed)
         self.shift, self.scale = _scaling(found["train"], data.scaling)
         self.series = {split: self._scaled(one) for split, one in found.items()}
@@ -112,8 +105,7 @@ class SeriesDataset:
                 f"data.batch_times to {max(rows_of(there, 1), 8) * longest} or less, or give more."
             )
 
-        remedy = "Choose data.batch_times and data.buckets so that they do."
-        check_shard(shard, shards, (rows for rows, _ in self.shapes), remedy)
+        share.check((rows for rows, _ in self.shapes), "data.batch_times and data.buckets")
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -143,7 +135,7 @@ class SeriesDataset:
     def batch(self, step: int) -> Batch:
         """This host's rows of the training batch of a step; pure in (seed, step)."""
         length, index = self._buckets.batch(step)
-        return self._filled("train", index[self._share], length)
+        return self._filled("train", self._share.of(index), length)
 
     def evaluation(self, split: str) -> Iterator[Batch]:
         """Yields every series of a split once; rows that fill up the last batch of a shape have index -1."""

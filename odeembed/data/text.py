@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from odeembed.batch import Batch
-from odeembed.data.buckets import Buckets, check_buckets, check_shard, rows_of
+from odeembed.data.buckets import WHOLE, Buckets, Share, check_buckets, rows_of
 from odeembed.data.examples import Examples, Pairs
 from odeembed.data.prepare import (
     Recipe,
@@ -74,8 +74,7 @@ class TextData:
         self,
         seed: int,
         *,
-        shard: int = 0,
-        shards: int = 1,
+        share: Share = WHOLE,
         cache_dir: Path | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> "TextDataset":
@@ -83,8 +82,7 @@ class TextData:
 
         Args:
           seed: decides the order of the examples, nothing else.
-          shard: which host this is; it gets rows shard::shards of every global training batch.
-          shards: number of hosts.
+          share: the rows of this host, of several.
           cache_dir: root of the caches; None: $ODEEMBED_CACHE or ~/.cache/odeembed.
           progress: is told in a line of text, about once a second, how far the preparation has come.
 
@@ -94,7 +92,7 @@ class TextData:
         """
         root = cache_root(cache_dir)
         settled = self.settled(cache_dir)
-        return TextDataset(settled, prepared(settled.recipe(), root, progress), seed, shard, shards)
+        return TextDataset(settled, prepared(settled.recipe(), root, progress), seed, share)
 
     def settled(self, cache_dir: Path | None = None) -> "TextData":
         """The same with standard input ("-") replaced by a copy of it in the cache, which can be reopened."""
@@ -142,9 +140,9 @@ class TextDataset:
       shapes: (rows, length) of the global batches that occur, by rising length; of pairs the targets'.
     """
 
-    def __init__(self, data: TextData, folder: Path, seed: int, shard: int = 0, shards: int = 1):
+    def __init__(self, data: TextData, folder: Path, seed: int, share: Share = WHOLE):
         self.data, self.seed, self._folder = data, seed, folder
-        self._shard, self._shards = shard, shards
+        self._share = share
         self.vocabulary: Vocabulary = corpus_vocabulary(folder)
         manifest = read_manifest(folder)
         if manifest is None:
@@ -158,8 +156,7 @@ class TextDataset:
         self.shapes = self._buckets.shapes
         if not self.shapes:
             raise self._too_short()
-        remedy = "Choose data.batch_tokens and data.buckets so that they do."
-        check_shard(shard, shards, (rows for rows, _ in self.shapes), remedy)
+        share.check((rows for rows, _ in self.shapes), "data.batch_tokens and data.buckets")
 
     @property
     def steps_per_epoch(self) -> int:
@@ -186,7 +183,7 @@ class TextDataset:
     def batch(self, step: int) -> Batch:
         """This host's rows of the global training batch of a step; pure in (seed, step)."""
         length, index = self._buckets.batch(step)
-        return self._filled("train", index[self._shard :: self._shards], length)
+        return self._filled("train", self._share.of(index), length)
 
     def evaluation(self, split: str) -> Iterator[Batch]:
         """Yields every example of a split exactly once, in shapes that training has too, whole on every host.

@@ -135,11 +135,15 @@ class Checkpoints:
         Raises:
           TrainingError: it could not be written.
         """
+        self._wait(together=True)
+
+    def _wait(self, together: bool) -> None:
         writing, self._writing = self._writing, None
         if writing is None:
             return
         writing.join()
-        cluster.wait("checkpoint")
+        if together:
+            cluster.wait("checkpoint")
         self._clear()
         if writing.error is not None:
             raise self._failure(writing.step, writing.error) from writing.error
@@ -183,21 +187,22 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits for what is being written, and lets another process write to the run."""
-        try:
-            self.wait()
-        finally:
-            if self._manager is not None:
-                with contextlib.suppress(Exception):  # of a save whose error was told
-                    self._manager.close()
-                self._clear()
+        self._close(together=True)
+
+    def _close(self, together: bool) -> None:
+        with contextlib.ExitStack() as stack:  # the last first, whatever becomes of the others
             if self._lock is not None:
-                self._lock.close()
+                stack.callback(self._lock.close)
+            if self._manager is not None:
+                stack.callback(self._clear)
+                stack.callback(self._manager.close)
+            self._wait(together)
 
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, *error: object) -> None:
+        self._close(together=kind is None)  # after an error the other processes may be elsewhere
 
     def _take(self) -> Any:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,6 @@ from odeembed.train.sharding import AXES, DATA, ROWS, gathered, shardings
 from odeembed.train.state import TrainState
 from odeembed.train.step import Step, Sums
 
-AXIS = DATA
 MODES = ("jit", "shard_map", "pmap")
 
 
@@ -40,7 +39,7 @@ class Parallel(NamedTuple):
         return len({device.process_index for device in self.mesh.devices.flat})
 
     def gather(self, params: Any) -> Any:
-        """The parameters as a step computes with them; their gradients come back split."""
+        """Parameters as a step computes with them, or their gradients as it finds them."""
         if self.mode != "jit" or self.mesh.size == self.mesh.shape[DATA]:
             return params
         return gathered(params, self.mesh)
@@ -52,7 +51,7 @@ class Parallel(NamedTuple):
         """
         if self.mode == "jit":
             return sums
-        axes = AXIS if self.mode == "pmap" else ROWS
+        axes = DATA if self.mode == "pmap" else ROWS
 
         def summed(params: Any, key: Any, step: Any, batch: Batch) -> Any:
             return jax.lax.psum(sums(params, key, step, batch), axes)
@@ -71,7 +70,7 @@ class Parallel(NamedTuple):
         """
         if self.mode == "pmap":
             devices = list(self.mesh.devices.flat)
-            return jax.pmap(step, AXIS, in_axes=(None, 0), out_axes=None, devices=devices, donate_argnums=0)
+            return jax.pmap(step, DATA, in_axes=(None, 0), out_axes=None, devices=devices, donate_argnums=0)
         placed = shardings(state, self.mesh)
         return jax.jit(step, in_shardings=(placed, self._rows), out_shardings=placed, donate_argnums=0)
 

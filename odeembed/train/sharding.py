@@ -76,7 +76,7 @@ def shardings(state: Any, mesh: Mesh) -> Any:
 
 
 def gathered(params: Any, mesh: Mesh) -> Any:
-    """The parameters within a step, whole along "fsdp": each device asks the others for its parts once, not in loops.
+    """Parameters or gradients, whole along "fsdp": each device asks the others for their parts once, not in loops.
 
     Loops over kernels that are split over both axes had wrong gradients as well (XLA's SPMD partitioner on CPUs, jax
     0.10): `tests/objectives/test_sentence_vae.py` is such a case.

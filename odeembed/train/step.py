@@ -36,12 +36,12 @@ def make_step(
         random start is forgotten.
       log_every: the window of metrics begins anew after each multiple of it.
       spread: makes the sums over all rows from those over a device's own; by default the compiler does it (jit).
-      gather: makes the parameters that are computed with from those that are kept.
+      gather: makes the parameters that are computed with from those that are kept, once a step; gradients likewise.
       products: "bfloat16" rounds the operands of matrix products; "float32" leaves them to jax's default.
     """
 
     def loss(params, batch, key, step):
-        means = objective(model, gather(params), batch, key, step)
+        means = objective(model, params, batch, key, step)
         return means["loss"].total, {name: Mean(*map(jnp.float32, mean)) for name, mean in means.items()}
 
     differentiate = jax.value_and_grad(loss, has_aux=True)
@@ -56,7 +56,8 @@ def make_step(
 
             return add_micro_batches(of, batch, accumulate)
 
-        gradient, means = spread(sums)(state.params, state.key, state.step, batch)
+        gradient, means = spread(sums)(gather(state.params), state.key, state.step, batch)
+        gradient = gather(gradient)  # else the compiler splits it inside of loops, as its use here is split
         count = jnp.maximum(means["loss"].count, 1.0)
         gradient = jax.tree.map(lambda g: g / count.astype(g.dtype), gradient)
         means["gradient_norm"] = Mean(optax.tree.norm(gradient), jnp.ones(()))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from odeembed.data.buckets import Buckets, Permuted, check_buckets, check_shard, rows_of
+from odeembed.data.buckets import Buckets, Permuted, Share, check_buckets, rows_of
 from odeembed.errors import ConfigError
 
 
@@ -72,10 +72,8 @@ def test_examples_of_one_size_come_at_most_once_an_epoch_and_once_when_evaluated
 
 
 def test_hosts_are_numbered_from_zero_and_divide_the_rows_of_every_batch():
-    check_shard(1, 2, [8, 16], "")
+    Share(1, 2).check([8, 16], "")
     with pytest.raises(ConfigError, match=r"shard must lie in 0\.\.1; got 2"):
-        check_shard(2, 2, [8], "")
-    with pytest.raises(
-        ConfigError, match=r"the 9 rows of a batch do not divide over 2 hosts\. Choose others"
-    ):
-        check_shard(0, 2, [8, 9], "Choose others.")
+        Share(2, 2).check([8], "")
+    with pytest.raises(ConfigError, match=r"the 9 rows of a batch do not divide over 2 hosts\. Choose these"):
+        Share(0, 2).check([8, 9], "these")

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from odeembed.data.buckets import Share
 from odeembed.data.builders import write_idx_images
 from odeembed.data.images import ImageData
 from odeembed.errors import ConfigError, DataError, MissingFileError
@@ -166,10 +167,10 @@ def test_the_prepared_mnist_is_found_by_its_name(corpora, monkeypatch):
 
 def test_hosts_together_have_the_varied_images_of_the_global_batch(tiny):
     data = replace(tiny, crop=1, flip=True)
-    whole, hosts = data.open(5), [data.open(5, shard=k, shards=4) for k in range(4)]
+    whole, hosts = data.open(5), [data.open(5, share=Share(k, 4)) for k in range(4)]
     for k, host in enumerate(hosts):
         for found, wanted in zip(host.batch(3), whole.batch(3), strict=True):
             if wanted is not None:
                 np.testing.assert_array_equal(found, wanted[k::4])
     with pytest.raises(ConfigError, match="16 rows of a batch do not divide over 3 hosts"):
-        data.open(5, shards=3)
+        data.open(5, share=Share(0, 3))

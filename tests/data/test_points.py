@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from odeembed.data.buckets import Share
 from odeembed.data.densities import ToyDensity
 from odeembed.data.points import PointData, Table
 from odeembed.errors import ConfigError, DataError, MissingFileError
@@ -132,11 +133,11 @@ def test_points_that_cannot_be_trained_on_are_refused(tmp_path):
 
 
 def test_hosts_together_have_the_rows_of_the_global_batch():
-    whole, hosts = DATA.open(5), [DATA.open(5, shard=k, shards=4) for k in range(4)]
+    whole, hosts = DATA.open(5), [DATA.open(5, share=Share(k, 4)) for k in range(4)]
     for step in (0, 1, 2 * whole.steps_per_epoch):
         for k, host in enumerate(hosts):
             np.testing.assert_array_equal(host.batch(step).values, whole.batch(step).values[k::4])
     with pytest.raises(
         ConfigError, match=r"32 rows of a batch do not divide over 3 hosts. Choose data\.rows"
     ):
-        DATA.open(5, shards=3)
+        DATA.open(5, share=Share(0, 3))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from odeembed.data.buckets import Share
 from odeembed.data.recordings import SeriesTable
 from odeembed.data.series import SeriesData
 from odeembed.data.spirals import Spirals
@@ -142,9 +143,9 @@ def test_numbers_for_people():
 
 
 def test_hosts_together_have_the_series_of_the_global_batch():
-    whole, hosts = SPIRALS.open(4), [SPIRALS.open(4, shard=k, shards=4) for k in range(4)]
+    whole, hosts = SPIRALS.open(4), [SPIRALS.open(4, share=Share(k, 4)) for k in range(4)]
     for k, host in enumerate(hosts):
         np.testing.assert_array_equal(host.batch(2).values, whole.batch(2).values[k::4])
         assert [len(one.times) for one in host.series.values()] == [80, 10, 10]
     with pytest.raises(ConfigError, match="16 rows of a batch do not divide over 3 hosts"):
-        SPIRALS.open(4, shards=3)
+        SPIRALS.open(4, share=Share(0, 3))

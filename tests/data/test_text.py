@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from odeembed.batch import Batch
+from odeembed.data.buckets import Share
 from odeembed.data.sources import TextFiles
 from odeembed.data.text import TextData, TextDataset
 from odeembed.data.vocabulary import SentencePiece, Words
@@ -90,7 +91,7 @@ def test_an_epoch_has_no_example_twice_and_misses_less_than_a_batch_a_bucket(dat
 
 
 def test_hosts_partition_every_batch(data, dataset):
-    hosts = [data.open(seed=3, shard=k, shards=4) for k in range(4)]
+    hosts = [data.open(seed=3, share=Share(k, 4)) for k in range(4)]
     for step in range(6):
         whole, parts = dataset.batch(step), [host.batch(step) for host in hosts]
         for k, part in enumerate(parts):
@@ -309,7 +310,7 @@ def same_pairs(a: Batch, b: Batch) -> bool:
 
 
 def test_batches_of_pairs_are_pure_and_hosts_partition_them(pairs, pairset):
-    fresh, hosts = pairs.open(seed=3), [pairs.open(seed=3, shard=k, shards=4) for k in range(4)]
+    fresh, hosts = pairs.open(seed=3), [pairs.open(seed=3, share=Share(k, 4)) for k in range(4)]
     for step in (0, 5, pairset.steps_per_epoch):
         whole = pairset.batch(step)
         assert same_pairs(fresh.batch(step), whole)
@@ -535,9 +536,9 @@ def test_impossible_settings_are_refused_at_once(settings, message):
 
 def test_rows_must_divide_over_the_hosts(data):
     with pytest.raises(ConfigError, match="do not divide over 3 hosts"):
-        data.open(0, shards=3)
+        data.open(0, share=Share(0, 3))
     with pytest.raises(ConfigError, match="shard must lie"):
-        data.open(0, shard=2, shards=2)
+        data.open(0, share=Share(2, 2))
 
 
 def test_the_data_room_does_without_jax():

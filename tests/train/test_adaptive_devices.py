@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from collectives import collectives
 
 from odeembed.solve.config import Adjoint
-from odeembed.train.collectives import collectives
 
 # Programs for eight devices take long to compile, and nothing here is timed.
 DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}

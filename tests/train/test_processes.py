@@ -30,6 +30,8 @@ number, count = jax.process_index(), jax.process_count()
 class Share(TinyText):
     def batch(self, step):
         if step == options.get("at") and number == options["process"]:
+            if options["signal"] == "error":
+                raise ValueError("a batch that only this process cannot read")
             os.kill(os.getpid(), getattr(signal, options["signal"]))
         return jax.tree.map(lambda x: x[number::count], super().batch(step))
 
@@ -129,13 +131,15 @@ def test_four_processes_have_the_losses_of_one(parallel, one, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("process", [0, 1])
-def test_when_one_dies_the_others_end_and_say_so_and_fewer_go_on(process, one, tmp_path):
+@pytest.mark.parametrize(
+    ("process", "how", "status"), [(0, "SIGKILL", -9), (1, "SIGKILL", -9), (1, "error", 1)]
+)
+def test_when_one_dies_the_others_end_and_say_so_and_fewer_go_on(process, how, status, one, tmp_path):
     """The run is resumed by one process with two devices, and comes to the same numbers."""
     run = tmp_path / "run"
-    processes = ran(run, 2, 2, process=process, at=10, signal="SIGKILL")
+    processes = ran(run, 2, 2, process=process, at=10, signal=how)
     dead, other = processes[process], processes[1 - process]
-    assert dead.status == -9 and other.status not in (0, None)
+    assert dead.status == status and other.status not in (0, None)
     assert 0 < other.when - dead.when < 60
     if process == 1:
         assert re.search(r"tasks are unhealthy.*\n1\n", other.err)

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import jax
-import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
@@ -109,4 +108,4 @@ def test_averages_and_moments_lie_where_their_parameter_does(placed):
 def test_words_that_the_devices_do_not_divide_stay_whole(placed):
     specs = placed["17"]
     assert specs["params/embedding/embedding"] == [None, "fsdp"] and specs["params/bias"] == [None]
-    assert np.isclose(placed["share of 17"], placed["share of 16"], atol=0.2)
+    assert placed["share of 16"] < placed["share of 17"] < 0.5

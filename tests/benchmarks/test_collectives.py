@@ -3,8 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
-
-from odeembed.train.collectives import Collective, collectives, product_flops
+from collectives import Collective, collectives, product_flops
 
 PROGRAM = """HloModule step
 
