@@ -12,6 +12,7 @@ import argparse
 import functools
 import itertools
 import operator
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from recording import RESULTS, circumstances, write_result
+from recording import RESULTS, accelerator, circumstances, result_file, write_result
 from workloads.measuring import ratios, time_rounds
 from workloads.steps import Counts, Step
 
@@ -84,8 +85,11 @@ def forms(rows: int, side: int, channels: int, looped: bool, gradient: bool) -> 
 def measure(rounds: int, rows: int, channels: int) -> list[dict[str, Any]]:
     """A row for each form, side, place and direction: milliseconds a convolution, and the ratio to ours."""
     found = []
+    clock = time.process_time if accelerator() is None else time.perf_counter
     for side, looped, gradient in itertools.product(SIZES, (True, False), (False, True)):
-        timed = time_rounds(forms(rows, side, channels, looped, gradient), rounds, np.random.default_rng(0))
+        timed = time_rounds(
+            forms(rows, side, channels, looped, gradient), rounds, np.random.default_rng(0), clock
+        )
         for name, measured in timed.items():
             found.append(
                 {
@@ -119,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     facts = circumstances("jax", "jaxlib", "numpy")
     sizes = {"rows": options.rows, "channels": options.channels}
     result = {"kind": "convolutions", "rounds": options.rounds, "sizes": sizes, **facts, "measured": rows}
-    print(write_result(options.results / "convolutions.json", result))
+    print(write_result(result_file(options.results, "convolutions"), result))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import json
 import platform
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,31 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def circumstances(*packages: str) -> dict[str, Any]:
-    """Commit, whether the tree was clean, versions and processor."""
+    """Commit, whether the tree was clean, versions, processor, and the accelerator if jax computes on one."""
+    from odeembed.runs import commit_of_source
 
-    def git(*command: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(ROOT), *command], capture_output=True, text=True, check=True
-        ).stdout
-
+    commit, clean = commit_of_source()
     return {
-        "commit": git("rev-parse", "HEAD").strip(),
-        "clean": not git("status", "--porcelain", "--untracked-files=no").strip(),
+        "commit": commit,
+        "clean": clean,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
         "machine": platform.machine(),
         "processor": _processor(),
+        "accelerator": accelerator(),
     }
+
+
+def accelerator() -> str | None:
+    """The name of the device that jax computes on; None where it is the CPU."""
+    import jax  # not before: it counts the cores when it is imported
+
+    device = jax.devices()[0]
+    return None if device.platform == "cpu" else device.device_kind
+
+
+def result_file(folder: Path, name: str) -> Path:
+    """Where a result is written: what was measured on an accelerator stands beside what was measured on a CPU."""
+    return folder / (f"{name}.json" if accelerator() is None else f"{name}-accelerator.json")
 
 
 def write_result(path: Path, result: dict[str, Any]) -> Path:

@@ -5,53 +5,82 @@
 
 The first writes benchmarks/results/solvers-<workload>.json for each workload, the second fills the tables of
 docs/performance.md from them. Time is CPU time of this process, which is bound to one processor core and uses one
-thread; so let nothing else run on that core.
+thread; so let nothing else run on that core. On an accelerator,
+
+    python benchmarks/solvers.py --accelerator --adjoints replay
+
+it is the time until the accelerator is done; products are exact in all libraries, and programs are compiled side by
+side. Its results are benchmarks/results/solvers-<workload>-accelerator.json.
 """
 
 import argparse
 import os
+import time
 from pathlib import Path
+from typing import Any
 
-from recording import RESULTS, circumstances, write_result
+from recording import RESULTS, circumstances, result_file, write_result
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Measures the workloads, one after the other, and writes their results."""
-    pinned = use_one_core(arguments.core)
+    pinned = False if arguments.accelerator else use_one_core(arguments.core)
     # Imported here, since jax and torch count the cores when they are imported.
     from workloads import flow, gru, image, latent, mlp
-    from workloads.measuring import measure
+    from workloads.measuring import build, measure
 
     packages = ["jax", "jaxlib", "diffrax", "optax", "numpy"]
     if arguments.peers:
         from workloads.torch_solves import torch
 
-        torch.set_num_threads(1)
+        if arguments.accelerator:
+            torch.set_default_device("cuda")
+        else:
+            torch.set_num_threads(1)
         packages += ["torch", "torchdiffeq", "torchode"]
+    if arguments.accelerator:
+        exact_products(torch if arguments.peers else None)
     modules = {"W1": mlp, "W2": gru, "W3": latent, "W4": flow, "W5": image}
-    for name in arguments.workloads:
-        module = modules[name]
-        cases = [
-            measure(case, arguments.rounds, say=lambda line, name=name: print(f"{name} {line}", flush=True))
-            for case in module.cases(arguments.adjoints, arguments.peers)
-            if not arguments.cases or any(part in case.name for part in arguments.cases)
-        ]
-        for case in cases:
-            for found in case["comparisons"]:
-                print(
-                    f"{name} {case['name']}: {found['what']} {found['ratio']:.2f}, target {found['target']}"
-                )
+    wanted = [
+        (name, case)
+        for name in arguments.workloads
+        for case in modules[name].cases(arguments.adjoints, arguments.peers)
+        if not arguments.cases or any(part in case.name for part in arguments.cases)
+    ]
+    built: list[Any] = [None] * len(wanted)
+    if arguments.accelerator:
+        built = build([case for _, case in wanted], os.cpu_count() or 1)
+    clock = time.perf_counter if arguments.accelerator else time.process_time
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in arguments.workloads}
+    for (name, case), steps in zip(wanted, built, strict=True):
+        say = lambda line, name=name: print(f"{name} {line}", flush=True)  # noqa: E731
+        measured = measure(case, arguments.rounds, say=say, steps=steps, clock=clock)
+        found[name].append(measured)
+        for comparison in measured["comparisons"]:
+            if arguments.accelerator:  # the targets are those of one core
+                comparison.update(target=None)
+            print(f"{name} {case.name}: {comparison['what']} {comparison['ratio']:.2f}", flush=True)
+    for name, cases in found.items():
         result = {
             "kind": "solvers",
             "workload": name,
-            "about": (module.__doc__ or "").partition("\n")[0],
+            "about": (modules[name].__doc__ or "").partition("\n")[0],
             "rounds": arguments.rounds,
             "one_core": pinned,
             **circumstances(*packages),
             "cases": cases,
         }
         if not arguments.cases:
-            print(write_result(arguments.results / f"solvers-{name.lower()}.json", result))
+            print(write_result(result_file(arguments.results, f"solvers-{name.lower()}"), result))
+
+
+def exact_products(torch: Any) -> None:
+    """Asks all libraries for products of float32 numbers as they are; accelerators round them otherwise."""
+    import jax
+
+    jax.config.update("jax_default_matmul_precision", "float32")
+    if torch is not None:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
 
 def use_one_core(core: int | None) -> bool:
@@ -80,6 +109,9 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument(
         "--without-torch", dest="peers", action="store_false", help="leave out torchdiffeq and torchode"
+    )
+    top.add_argument(
+        "--accelerator", action="store_true", help="measure on jax's default device and torch's first GPU"
     )
     top.add_argument("--core", type=int, help="processor core to use (default: the last one)")
     top.add_argument("--results", type=Path, default=RESULTS)

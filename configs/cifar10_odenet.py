@@ -13,11 +13,17 @@ from odeembed.data.images import ImageData
 from odeembed.experiment import Experiment
 
 
-def on_cifar10(one: Experiment, epochs: int) -> Experiment:
+def on_cifar10(one: Experiment, epochs: int, ema: float) -> Experiment:
     """The same experiment, for so many epochs of 351 batches."""
-    data = ImageData("cifar10", train="train[:45000]", valid="train[45000:]", rows=128, crop=4, flip=True)
-    each = {"evaluate_every": 2 * 351, "checkpoint_every": 2 * 351}
-    return replace(one, data=data, steps=epochs * 351, **each)
+    return replace(
+        one,
+        data=ImageData("cifar10", train="train[:45000]", valid="train[45000:]", rows=128, crop=4, flip=True),
+        optimizer=replace(one.optimizer, warmup=351),
+        steps=epochs * 351,
+        ema=ema,
+        evaluate_every=2 * 351,
+        checkpoint_every=2 * 351,
+    )
 
 
-experiments = {"small": on_cifar10(mnist["small"], 2), "full": on_cifar10(mnist["full"], 60)}
+experiments = {"small": on_cifar10(mnist["small"], 2, 0.99), "full": on_cifar10(mnist["full"], 60, 0.999)}

@@ -30,14 +30,15 @@ small = Experiment(
     monitor="error",
     scores=(LabelScores(),),
 )
+EPOCHS = 20
 full = replace(
     small,
-    data=ImageData(rows=128, crop=4),
-    optimizer=replace(small.optimizer, warmup=429, weight_decay=0.05),
-    steps=50 * 429,
-    ema=0.999,
-    evaluate_every=5 * 429,
-    checkpoint_every=5 * 429,
+    data=ImageData(rows=512, crop=2),
+    optimizer=replace(small.optimizer, warmup=107, weight_decay=0.05),
+    steps=EPOCHS * 107,
+    ema=0.995,
+    evaluate_every=EPOCHS * 107 // 4,
+    checkpoint_every=EPOCHS * 107 // 4,
 )
 experiments = {"small": small, "full": full}
 

@@ -35,8 +35,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     densities-known and densities-tables; images have images- and exactness-<corpus>, convolutions and image-memory;
     steps on many devices have scale; series have series-<corpus>, and spirals for all of these. Of the solvers:
     solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads and
-    precision. Of the gradient methods: adjoints-steps, adjoints-tolerance, adjoints-advice and
-    adjoints-circumstances; of the solvers' convergence orders.
+    precision; what was measured on an accelerator has -accelerator after its name. Of the gradient methods:
+    adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances; of the solvers' convergence orders.
 
     Args:
       root: the checkout.
@@ -91,10 +91,10 @@ def tables(root: Path | str = ".") -> dict[str, str]:
         found["spirals"] = spirals
     if goals := _goals(runs):
         found["vae-goals"] = goals
-    found |= {f"solvers-{result['workload'].lower()}": _solver_variants(result) for result in solvers}
-    if solvers:
-        found["solver-ratios"] = _solver_ratios(solvers)
-        found["solver-circumstances"] = _solver_circumstances(solvers)
+    for end, measured_there in _by_device(solvers).items():
+        found |= {f"solvers-{one['workload'].lower()}{end}": _solver_variants(one) for one in measured_there}
+        found[f"solver-ratios{end}"] = _solver_ratios(measured_there)
+        found[f"solver-circumstances{end}"] = _solver_circumstances(measured_there)
     if measured["overheads"]:
         found["overheads"] = _overheads(measured["overheads"])
     if measured["decoding"]:
@@ -103,8 +103,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
         found["collapse"] = _collapse(measured["collapse"])
     if measured["precision"]:
         found["precision"] = _precision(measured["precision"])
-    if measured["convolutions"]:
-        found["convolutions"] = _convolutions(measured["convolutions"])
+    for end, measured_there in _by_device(measured["convolutions"]).items():
+        found[f"convolutions{end}"] = _convolutions(measured_there)
     if measured["image_memory"]:
         found["image-memory"] = _image_memory(measured["image_memory"])
     if measured["scale"]:
@@ -841,11 +841,24 @@ def _scores(runs: Mapping[str, Sequence[Result]], prefix: str, count: str) -> st
     return _markdown(" | ".join(["score", *map(_label, scored)]), rows)
 
 
+def _by_device(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """The results by the end of their tables' names: none for those of a CPU, "-accelerator" for the others."""
+    found: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        found["-accelerator" if result.get("accelerator") else ""].append(result)
+    return found
+
+
 def _solver_variants(result: Result) -> str:
-    """What a training step took, with the quartiles of the rounds; evaluations are the mean and the most of a row."""
+    """What a training step took, with the quartiles of the rounds; evaluations are the mean and the most of a row.
+
+    How long the first step took is told where it was measured.
+    """
+    first = all(found["first_seconds"] is not None for case in result["cases"] for found in case["variants"])
+    time = "time" if result.get("accelerator") else "CPU time"
     header = (
-        "case | variant | evaluations | CPU time of a step, ms | CPU time to the end of the first, s | "
-        "temporary memory, MiB | loss off by"
+        f"case | variant | evaluations | {time} of a step, ms | "
+        f"{'CPU time to the end of the first, s | ' if first else ''}temporary memory, MiB | loss off by"
     )
     rows = []
     for case in result["cases"]:
@@ -859,7 +872,7 @@ def _solver_variants(result: Result) -> str:
                     found["name"],
                     f"{mean:.0f}" if mean == most else f"{mean:.1f} (to {most:.0f})",
                     f"{_digits(middle)} [{_digits(low)}, {_digits(high)}]",
-                    f"{found['first_seconds']:.1f}",
+                    *([f"{found['first_seconds']:.1f}"] if first else []),
                     "–" if memory is None else f"{memory / 2**20:.1f}",
                     "–" if off is None else f"{off:.0e}",
                 ]
@@ -889,15 +902,19 @@ def _solver_circumstances(results: Iterable[Result]) -> str:
     rows = [
         [
             result["workload"],
-            result["processor"],
+            result.get("accelerator") or result["processor"],
             "one" if result["one_core"] else "any",
             result["rounds"],
             ", ".join(f"{name} {version}" for name, version in result["versions"].items()),
-            result["commit"][:10] + ("" if result["clean"] else ", with changes"),
+            _commit(result),
         ]
         for result in results
     ]
     return _markdown("workload | processor | cores | rounds | versions | commit", rows)
+
+
+def _commit(result: Result) -> str:
+    return f"{(result['commit'] or 'unknown')[:10]}{', with changes' if result['clean'] is False else ''}"
 
 
 def _precision(results: Iterable[Result]) -> str:
@@ -941,7 +958,7 @@ def adjoint_tables(result: Result) -> dict[str, str]:
         sizes["repeats"],
         f"{device['kind']}, {device['cores']} cores" if device["kind"] == "cpu" else device["kind"],
         ", ".join(f"{name} {versions[name]}" for name in ("python", "jax", "diffrax")),
-        f"{(result['commit'] or 'unknown')[:10]}{', with changes' if result['clean'] is False else ''}",
+        _commit(result),
     ]
     header = "state | on a grid | with adaptive steps | samples of time | device | versions | commit"
     return {

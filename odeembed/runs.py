@@ -614,7 +614,7 @@ def _result(plan: Plan, run: Run, outcome: Outcome, notice: Callable[[str], obje
 
 def _circumstances() -> dict[str, Any]:
     """In which something was measured."""
-    commit, clean = _commit()
+    commit, clean = commit_of_source()
     return {"commit": commit, "clean": clean, "versions": _versions(), "device": _device()}
 
 
@@ -643,10 +643,12 @@ def _device() -> dict[str, Any]:
     return {"platform": devices[0].platform, "kind": kind, "count": len(devices), "cores": os.cpu_count()}
 
 
-def _commit() -> tuple[str | None, bool | None]:
+def commit_of_source() -> tuple[str | None, bool | None]:
     """The commit of the checkout this package runs from and whether it is clean; None where it is not a checkout.
 
-    Results that were published from it do not count: they are written one after the other, and are no code.
+    Where there is no checkout, as in a container into which the sources were copied, $ODEEMBED_COMMIT says of which
+    commit they are, and whether they are clean is not known. Results that were published from a checkout do not count:
+    they are written one after the other, and are no code.
     """
     folder = Path(__file__).parent
 
@@ -662,7 +664,7 @@ def _commit() -> tuple[str | None, bool | None]:
     if (
         git("ls-files", "--error-unmatch", "__init__.py") is None
     ):  # a package installed below some other checkout
-        return None, None
+        return os.environ.get("ODEEMBED_COMMIT"), None
     changes = git("-C", str(folder.parent), "status", "--porcelain", "--", ".", *_PUBLISHED)
     return git("rev-parse", "HEAD"), None if changes is None else changes == ""
 

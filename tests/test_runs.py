@@ -268,14 +268,16 @@ def test_the_commit_is_that_of_the_package_s_own_checkout(monkeypatch, tmp_path)
     (package / "__init__.py").write_text("")
     monkeypatch.setattr(runs, "__file__", str(package / "runs.py"))
     subprocess.run([*git, "init", "-q"], check=True)
-    assert runs._commit() == (None, None)  # a checkout, but of something else
+    assert runs.commit_of_source() == (None, None)  # a checkout, but of something else
+    monkeypatch.setenv("ODEEMBED_COMMIT", "1" * 40)
+    assert runs.commit_of_source() == ("1" * 40, None)
     subprocess.run([*git, "add", "."], check=True)
     subprocess.run([*git, "commit", "-q", "-m", "x"], check=True)
-    commit, clean = runs._commit()
+    commit, clean = runs.commit_of_source()
     assert len(commit) == 40 and clean is True
     published = tmp_path / "benchmarks" / "results" / "x.json"
     published.parent.mkdir(parents=True)
     published.write_text("{}")
-    assert runs._commit() == (commit, True)
+    assert runs.commit_of_source() == (commit, True)
     (package / "__init__.py").write_text("changed")
-    assert runs._commit() == (commit, False)
+    assert runs.commit_of_source() == (commit, False)

@@ -40,7 +40,8 @@ class Step:
       reset: puts the start back, for libraries that update in place.
       losses: the loss at the start, and after one update.
       counts: evaluations of the field.
-      first_seconds: CPU time from the Python function to the end of the first step: tracing, compiling, running.
+      first_seconds: CPU time from the Python function to the end of the first step: tracing, compiling, running; None
+        where other steps were compiled meanwhile.
       temporary_bytes: memory beside arguments and results, as the compiler planned it; None where nobody tells.
     """
 
@@ -49,7 +50,7 @@ class Step:
     reset: Callable[[], object]
     losses: tuple[float, float]
     counts: Counts
-    first_seconds: float
+    first_seconds: float | None
     temporary_bytes: int | None = None
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import time
 
 import jax
 import numpy as np
@@ -14,6 +15,7 @@ from workloads.measuring import (
     LossesDisagree,
     Measured,
     against_peers_and_limit,
+    build,
     loss_difference,
     measure,
     ratios,
@@ -170,6 +172,30 @@ def test_rows_at_speeds_of_their_own_are_weighed_by_their_evaluations():
     assert slowest.ratios[0] == pytest.approx(0.5)
 
 
+def test_variants_that_are_built_side_by_side_are_those_of_their_case():
+    counts = Counts(20, 20, 3, 0)
+    asked = []
+
+    def limit(steps):
+        asked.append(next(iter(steps.values())).counts)
+        return make_step("limit")
+
+    made = {
+        "ours": lambda _: make_step(counts=counts),
+        "torchode": lambda _: make_step("torchode", counts=counts),
+        "limit, stored": limit,
+    }
+    cases = [Case("one", made, lambda m: against_peers_and_limit(m, 2.0), 1e-3)] * 2
+    built = build(cases, 2, say=lambda line: None)
+    assert [list(steps) for steps in built] == [list(made)] * 2
+    assert asked == [counts] * 2
+    ticks = iter(range(1000))
+    found = measure(cases[0], 2, steps=built[0], clock=lambda: float(next(ticks)))
+    assert [variant["seconds"] for variant in found["variants"]] == [1.0] * 3
+    assert all(variant["first_seconds"] is None for variant in found["variants"])
+    assert [comparison["ratio"] for comparison in found["comparisons"]] == [1.0] * 4
+
+
 def test_a_result_becomes_tables(tmp_path):
     problem = mlp.problem(batch=2, width=3, hidden=4)
     made = {"odeembed": lambda _: by_odeembed(problem, GRID)}
@@ -194,3 +220,10 @@ def test_a_result_becomes_tables(tmp_path):
     assert "| tiny | odeembed |" in found["solvers-w1"]
     assert "| W1 | tiny | one over one | 1.00 | at most 0.80 | missed by 25% |" in found["solver-ratios"]
     assert "| W1 | a processor | one | 2 | jax 0.10.2 | 0000000000 |" in found["solver-circumstances"]
+    there = result | {"accelerator": "a GPU", "one_core": False, "commit": None}
+    there = there | {"cases": [measure(case, 2, steps=build([case], 1, print)[0], clock=time.perf_counter)]}
+    write_result(tmp_path / "benchmarks" / "results" / "solvers-w1-accelerator.json", there)
+    both = tables(tmp_path)
+    assert {name: both[name] for name in found} == found
+    assert "| case | variant | evaluations | time of a step, ms | temporary" in both["solvers-w1-accelerator"]
+    assert "| W1 | a GPU | any | 2 | jax 0.10.2 | unknown |" in both["solver-circumstances-accelerator"]
