@@ -102,10 +102,13 @@ def build(cases: Sequence[Case], threads: int, say: Callable[[str], None] = prin
         say(f"{cases[number].name}: {name} built")
         return number, name, replace(step, first_seconds=None)
 
-    for turn, workers in (("ours", threads), ("limit", threads), ("torch", 1)):
+    for turn in ("ours", "limit", "torch"):
         now = [(i, name) for i, case in enumerate(cases) for name in case.variants if _turn(name) == turn]
-        with ThreadPoolExecutor(workers) as pool:
-            done = list(pool.map(lambda pair: make(*pair), now))
+        if turn == "torch":  # its default device is that of this thread alone
+            done = [make(*pair) for pair in now]
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                done = list(pool.map(lambda pair: make(*pair), now))
         for number, name, step in done:
             built[number][name] = step
     return [{name: steps[name] for name in case.variants} for case, steps in zip(cases, built, strict=True)]
