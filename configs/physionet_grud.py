@@ -12,4 +12,4 @@ def reader(hidden: int) -> Recurrent:
     return Recurrent(flow.clone(hidden=hidden, field=DecayField()), decay=True)
 
 
-experiments = read_by(reader(46), reader(156))
+experiments = read_by(reader(55), reader(167))

@@ -3,7 +3,8 @@
     odeembed train configs/physionet_latent.py --size small    # one CPU core, minutes
 
 What was seen is read and said again through one code, as Rubanova et al. 2019 measure it. physionet_latentrnn.py has an
-RNN for encoder, physionet_rnnvae.py no equation at all. The data are those of physionet_odernn.py.
+RNN for encoder, physionet_rnnvae.py no equation at all. The data are those of physionet_odernn.py, with values between
+0 and 1 by the training split, as theirs.
 """
 
 from dataclasses import replace
@@ -28,7 +29,17 @@ def through(encoder: Recurrent, decoder: FlowDecoder | JumpDecoder) -> dict[str,
     """The experiments with these."""
     model = LatentODE(encoder, decoder, channels=41, latent=20, hidden=48)
     return {
-        size: replace(one, model=model, objective=objective, steps=2 * one.steps, monitor="mse", scores=())
+        size: replace(
+            one,
+            data=replace(one.data, scaling="range"),
+            model=model,
+            objective=objective,
+            steps=4000,
+            evaluate_every=400,
+            checkpoint_every=400,
+            monitor="mse",
+            scores=(),
+        )
         for size, one in mortality.items()
     }
 

@@ -2,9 +2,11 @@
 
     for fold in 0 1 2 3 4; do odeembed train configs/physionet_odernn.py --size small --seed $fold; done
 
-The seed is the fold that is tested on. Times are in units of 48 hours, values between 0 and 1 by the training split.
-The other physionet_*.py take data and steps from here: an RNN that is told the distances between its times, a relative
-of the GRU-D and a neural CDE, of as many parameters; physionet_latent.py interpolates. The corpus is not part of this
+The seed is the fold that is tested on. Times are in units of 48 hours, values have mean 0 and standard deviation 1 by
+the training split. A state after days of which most channels are seen a few times only does not remember what was seen
+long ago, so a channel that is not seen is given as what was last seen of it, decaying, as the GRU-D has it. The other
+physionet_*.py take data, inputs and steps from here: an RNN that is told the distances between its times, a relative of
+the GRU-D and a neural CDE, of as many parameters; physionet_latent.py interpolates. The corpus is not part of this
 project: put set-a.csv.xz and Outcomes-a.txt into $ODEEMBED_DATA/physionet2012.
 """
 
@@ -28,17 +30,17 @@ small = replace(
         folds=5,
         buckets=(64, 96, 128, 224),
         batch_times=64 * 64,
-        scaling="range",
+        scaling="standard",
         time_unit=48.0,
     ),
-    model=vowels.model.clone(channels=41, classes=2),
+    model=vowels.model.clone(reader=Recurrent(flow, decay=True), channels=41, classes=2),
     steps=600,
     evaluate_every=100,
     checkpoint_every=100,
     scores=(LabelScores(steps=(1, 2), rtols=()),),
 )
 wide = flow.clone(hidden=128, field=MLPField((128, 128)))
-full = replace(small, model=small.model.clone(reader=Recurrent(wide)), steps=2000)
+full = replace(small, model=small.model.clone(reader=Recurrent(wide, decay=True)), steps=2000)
 experiments = {"small": small, "full": full}
 
 

@@ -8,7 +8,7 @@ from odeembed.models.series import Recurrent
 
 def reader(hidden: int) -> Recurrent:
     """Of that width."""
-    return Recurrent(JumpFlow(hidden=hidden, field=None, directions=("forward",)), gaps=True)
+    return Recurrent(JumpFlow(hidden=hidden, field=None, directions=("forward",)), gaps=True, decay=True)
 
 
-experiments = read_by(reader(55), reader(170))
+experiments = read_by(reader(54), reader(167))
