@@ -4,6 +4,7 @@
 # make lint | types | notebooks      one of those alone
 # make lowest     the quick tests with the oldest versions of the dependencies that are admitted (Python 3.11 or 3.12)
 # make newest     the quick tests with the newest ones (jax above 0.10 needs Python 3.12)
+# make battery    kill, starve and damage runs, and read what nobody wrote (half an hour of two cores; Linux)
 # make tables     fill the tables of the README from results/
 # make lock       resolve the dependencies anew into requirements/
 # make clean      remove what these commands made, runs excepted
@@ -41,7 +42,7 @@ ifneq ($(wildcard ../shared/data),)
 export ODEEMBED_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help setup demo test check lint types notebooks lowest newest tables lock clean
+.PHONY: help setup demo test check lint types notebooks lowest newest battery tables lock clean
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
@@ -100,6 +101,9 @@ newest:
 	@if [ -z "$(NEWEST_PYTHON)" ]; then echo "== no Python 3.12 here: the newest versions are not tested"; else \
 	$(MAKE) --no-print-directory $(VENV)-newest/.newest && \
 	$(VENV)-newest/bin/python -m pytest -m "not slow" $(WORKERS) $(ARGS) $(ENDS); fi
+
+battery: $(VENV)/.dev
+	$(VENV)/bin/python benchmarks/battery.py $(ARGS)
 
 tables: $(VENV)/.run
 	$(VENV)/bin/python -m odeembed.results

@@ -30,6 +30,7 @@ def main(arguments: argparse.Namespace) -> None:
     from workloads.measuring import build, measure
 
     packages = ["jax", "jaxlib", "diffrax", "optax", "numpy"]
+    torch: Any = None
     if arguments.peers:
         from workloads.torch_solves import torch
 
@@ -39,7 +40,7 @@ def main(arguments: argparse.Namespace) -> None:
             torch.set_num_threads(1)
         packages += ["torch", "torchdiffeq", "torchode"]
     if arguments.accelerator:
-        exact_products(torch if arguments.peers else None)
+        exact_products(torch)
     modules = {"W1": mlp, "W2": gru, "W3": latent, "W4": flow, "W5": image}
     wanted = [
         (name, case)

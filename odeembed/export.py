@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from odeembed.errors import ConfigError, DataError, RunError
+from odeembed.errors import ConfigError, DataError, MissingFileError, OdeembedError, RunError
 from odeembed.evaluate.vectors import WordVectors
 
 Format = Literal["word2vec", "word2vec-binary", "safetensors", "projector"]
@@ -51,19 +51,49 @@ def export(vectors: WordVectors, path: Path | str, form: str = "word2vec") -> Ex
       ConfigError: an unknown format; DataError: vectors that are not finite, or a file that reads back differently.
       RunError: safetensors asked for and not installed.
     """
-    if form not in get_args(Format):
-        raise ConfigError(f"unknown format {form!r}. Use one of {', '.join(get_args(Format))}.")
+    write, back = _of(form)
     path = Path(path) if Path(path).suffix or not _SUFFIX[form] else Path(path).with_suffix(_SUFFIX[form])
     matrix = np.ascontiguousarray(vectors.matrix, dtype=np.float32)  # huggingface/safetensors#825
     if not np.isfinite(matrix).all():
         raise DataError(
             "vectors must be finite to be exported; got NaN or infinity. Export another checkpoint."
         )
-    write, read = _WRITERS[form]
     with _renamed(path) as unfinished:
         write(unfinished, vectors, matrix)
-        _compare(read(unfinished), vectors.words, matrix, path)
+        _compare(back(unfinished), vectors.words, matrix, path)
     return Exported(path, len(vectors.words), sum(escape(word) != word for word in vectors.words))
+
+
+def read(path: Path | str, form: str = "word2vec") -> Table:
+    """Reads what `export` writes, or somebody else's file of that format: nothing in it is run.
+
+    Raises:
+      ConfigError: an unknown format; MissingFileError: nothing there; DataError: not of that format, or damaged.
+      RunError: safetensors asked for and not installed.
+    """
+    back = _of(form)[1]
+    if not Path(path).exists():
+        raise MissingFileError(f"no vectors: {path} is missing. Name a file that odeembed export wrote.")
+    try:
+        table = back(Path(path))
+        if table.matrix.ndim != 2 or len(table.words) != len(table.matrix):
+            raise ValueError(f"{len(table.words)} words and vectors of shape {table.matrix.shape}")
+        if not all(isinstance(word, str) for word in table.words):
+            raise ValueError("words that are no text")
+    except OdeembedError:
+        raise
+    except Exception as error:  # NumPy, safetensors and Python have many kinds for a damaged file
+        cause = f"{type(error).__name__}: {error}"
+        raise DataError(
+            f"{path} is no file of {form} vectors, or damaged: {cause}. Export it again."
+        ) from error
+    return table
+
+
+def _of(form: str) -> tuple[Callable[[Path, WordVectors, np.ndarray], None], Callable[[Path], Table]]:
+    if form not in get_args(Format):
+        raise ConfigError(f"unknown format {form!r}. Use one of {', '.join(get_args(Format))}.")
+    return _WRITERS[form]
 
 
 def escape(word: str) -> str:
@@ -88,7 +118,7 @@ def read_word2vec(path: Path | str) -> Table:
       DataError: a line with another number of fields, or another number of lines than the first one says.
     """
     with open(path, encoding="utf-8", newline="\n") as lines:
-        v, d = map(int, next(lines).split())
+        v, d = _sizes(next(lines), 2, Path(path).stat().st_size)
         words, matrix = [], np.zeros((v, d), np.float32)
         for row, line in enumerate(lines):
             word, *numbers = line.rstrip("\n").split(" ")
@@ -103,11 +133,21 @@ def read_word2vec(path: Path | str) -> Table:
     return Table(tuple(words), matrix)
 
 
+def _sizes(line: str, least: int, size: int) -> tuple[int, int]:
+    """What the first line says, before memory is taken for it: each number takes so many bytes of the file at least."""
+    v, d = map(int, line.split())
+    if v < 0 or d < 0 or v * d * least > size:
+        raise DataError(
+            f"a first line of {v} words of {d} numbers in a file of {size} bytes. Export it again."
+        )
+    return v, d
+
+
 def read_word2vec_binary(path: Path | str) -> Table:
     """Reads the binary format: a line `v d`, then for each word its UTF-8, a space and d little-endian float32."""
     data = Path(path).read_bytes()
     place = data.index(b"\n") + 1
-    v, d = map(int, data[:place].split())
+    v, d = _sizes(data[:place].decode(), 4, len(data))
     words, matrix = [], np.zeros((v, d), np.float32)
     for row in range(v):
         space = data.index(b" ", place)

@@ -36,7 +36,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     steps on many devices have scale; series have series-<corpus>, and spirals for all of these. Of the solvers:
     solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads and
     precision; what was measured on an accelerator has -accelerator after its name. Of the gradient methods:
-    adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances; of the solvers' convergence orders.
+    adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances; of the solvers' convergence orders;
+    of what runs and files withstand battery.
 
     Args:
       root: the checkout.
@@ -95,6 +96,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
         found |= {f"solvers-{one['workload'].lower()}{end}": _solver_variants(one) for one in measured_there}
         found[f"solver-ratios{end}"] = _solver_ratios(measured_there)
         found[f"solver-circumstances{end}"] = _solver_circumstances(measured_there)
+    if measured["battery"]:
+        found["battery"] = _battery(measured["battery"])
     if measured["overheads"]:
         found["overheads"] = _overheads(measured["overheads"])
     if measured["decoding"]:
@@ -569,6 +572,22 @@ def _convolutions(results: Iterable[Result]) -> str:
             ]
     header = "images | place | form | forward, ms | over ours | with gradient, ms | over ours"
     return _markdown(header, [[*key, *row] for key, row in cells.items()])
+
+
+def _battery(results: Iterable[Result]) -> str:
+    """What was done to runs and files, how often, what must hold, and how often it did not."""
+    rows = [
+        [
+            trial["name"],
+            f"{trial['count']:,}",
+            trial["bar"],
+            trial["failed"],
+            "; ".join(f"{what} {value:,.3g}" for what, value in trial["figures"].items()) or "–",
+        ]
+        for result in results
+        for trial in result["trials"]
+    ]
+    return _markdown("what is done | times | what must hold | failed | figures", rows)
 
 
 def _scale(results: Sequence[Result]) -> str:

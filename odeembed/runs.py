@@ -347,7 +347,7 @@ def read_plan(path: Path | str) -> Plan:
         plan = Plan(from_json(found["experiment"]), found["config"], found["size"], tuple(found["overrides"]))
     except ConfigError as error:
         raise RunError(f"{file}: {error}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(
             f"{file} is damaged: {type(error).__name__}: {error}. Restore it, or train again."
         ) from error
@@ -371,7 +371,7 @@ def read_result(file: Path | str) -> dict[str, Any]:
         found = json.loads(file.read_text("utf-8"))
         if isinstance(found["metrics"], dict) and isinstance(found["experiment"], dict):
             return found
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise RunError(f"{file} is not a result of odeembed. Name a result.json, or a file of results/.")
 

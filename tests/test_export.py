@@ -1,10 +1,13 @@
 """Exports: what other tools read is what the model holds, whatever the words look like."""
 
+from pathlib import Path
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from odeembed import export as files
-from odeembed.errors import ConfigError, DataError, RunError
+from odeembed.errors import ConfigError, DataError, MissingFileError, RunError
 from odeembed.evaluate.vectors import WordVectors
 
 WORDS = (
@@ -102,3 +105,41 @@ def test_errors_name_the_remedy(vectors, tmp_path, monkeypatch):
     vectors.matrix[0, 0] = 0
     with pytest.raises(RunError, match=r"Install odeembed\[export\]"):
         files.export(vectors, tmp_path / "v", "safetensors")
+
+
+@pytest.mark.parametrize("form", list(get_args(files.Format)))
+def test_what_is_no_file_of_vectors_is_an_error_of_the_project(form, vectors, tmp_path):
+    path = files.export(vectors, tmp_path / "vectors", form).path
+    assert files.read(path, form).words == vectors.words
+    part = path / "tensors.tsv" if path.is_dir() else path
+    part.write_bytes(b"\xff\xfe no vectors")
+    with pytest.raises(DataError, match=f"{form} vectors, or damaged"):
+        files.read(path, form)
+    with pytest.raises(MissingFileError, match="is missing"):
+        files.read(tmp_path / "nowhere", form)
+
+
+@pytest.mark.parametrize(("form", "name"), [("word2vec", "a.txt"), ("word2vec-binary", "a.bin")])
+def test_a_first_line_that_promises_more_than_the_file_holds_takes_no_memory(form, name, tmp_path):
+    (tmp_path / name).write_text("99999999999 300\nword 1 2 3\n")
+    with pytest.raises(
+        DataError, match="a first line of 99999999999 words of 300 numbers in a file of 27 bytes"
+    ):
+        files.read(tmp_path / name, form)
+
+
+def test_pickled_vectors_are_not_opened(tmp_path):
+    import pickle  # noqa: TID251
+
+    class Harm:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "ran",))
+
+    for form in get_args(files.Format):
+        path = tmp_path / f"vectors-{form}"
+        if form == "projector":
+            path.mkdir()
+        (path / "tensors.tsv" if form == "projector" else path).write_bytes(pickle.dumps(Harm()))
+        with pytest.raises(DataError):
+            files.read(path, form)
+    assert not (tmp_path / "ran").exists()

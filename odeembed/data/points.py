@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from odeembed.batch import Batch
 from odeembed.data.buckets import WHOLE, Permuted, Share
 from odeembed.data.densities import ToyDensity
-from odeembed.data.sources import locate
+from odeembed.data.sources import UNPACKING, locate
 from odeembed.data.splits import (
     SPLITS,
     check_held_out,
@@ -222,7 +222,7 @@ def _read(path: Path) -> Float[np.ndarray, "n d"]:
         else:
             text = raw.decode("utf-8").replace(",", " ")
             found = np.loadtxt(io.StringIO(text), np.float64, ndmin=2)
-    except (ValueError, EOFError, gzip.BadGzipFile) as error:
+    except (ValueError, *UNPACKING) as error:
         raise DataError(
             f"{path} is not a table of numbers: {' '.join(str(error).split())}. Give rows of numbers, .npy or text."
         ) from None

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from odeembed.data.sources import locate
+from odeembed.data.sources import UNPACKING, locate
 from odeembed.errors import ConfigError, DataError
 
 
@@ -303,7 +303,7 @@ _OPENED: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".xz": l
 def _text(path: Path) -> str:
     try:
         return _OPENED.get(path.suffix, bytes)(path.read_bytes()).decode("utf-8-sig")
-    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
+    except (OSError, *UNPACKING, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as text: {error}. Give UTF-8, plain, .gz or .xz.") from None
 
 

@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,6 +32,9 @@ _SCAN = re.compile(r"IN: (\S.*?) OUT: (\S.*)")
 _LONGEST_READ = (
     1 << 20
 )  # bytes; a file without line ends (text8) would otherwise be one line that fills the memory
+
+# What a damaged gzip or xz file raises when it is unpacked.
+UNPACKING = (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -328,7 +332,7 @@ def read_lines(path: Path) -> Iterator[str]:
                 offset += len(raw)
                 filled = filled or not line.isspace()
                 yield line.rstrip("\r\n")
-    except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
+    except UNPACKING as error:
         raise DataError(
             f"{path} cannot be unpacked ({error}); expected a whole {path.suffix} file. Fetch it again."
         ) from None

@@ -330,7 +330,7 @@ def load_vocabulary(folder: Path) -> Vocabulary:
         vocabulary = _rebuilt(facts, Path(folder))
         if vocabulary.fingerprint == facts["fingerprint"] and len(vocabulary.counts) == vocabulary.size:
             return vocabulary
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, OSError):
         pass  # the file does not even have the form of a vocabulary: said below
     raise DataError(
         f"{path} is damaged: its content does not match its hash. Restore it or prepare the corpus again."

@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -190,12 +190,21 @@ class Checkpoints:
         self._close(together=True)
 
     def _close(self, together: bool) -> None:
+        failed = not together
+
+        def close_manager(kind: object, *error: object) -> None:
+            try:
+                cast(ocp.CheckpointManager, self._manager).close()
+            except Exception:  # of a save that failed it tells again what is told already
+                if kind is None and not failed:
+                    raise
+
         with contextlib.ExitStack() as stack:  # the last first, whatever becomes of the others
             if self._lock is not None:
                 stack.callback(self._lock.close)
             if self._manager is not None:
                 stack.callback(self._clear)
-                stack.callback(self._manager.close)
+                stack.push(close_manager)
             self._wait(together)
 
     def __enter__(self) -> "Checkpoints":
@@ -249,6 +258,7 @@ class Checkpoints:
         path, alone = self.folder / str(step) / name, _by_itself()
         handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
         with ocp.Checkpointer(handler, multiprocessing_options=alone) as reader:
+            _check_size(path, handler)
             tree = self._shape(step, name) if template is None else template
             as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
             return reader.restore(path, ocp.args.PyTreeRestore(item=template, restore_args=as_numpy))
@@ -368,6 +378,20 @@ def _manager(folder: Path, keep_latest: int, keep_best: int) -> ocp.CheckpointMa
         enable_async_checkpointing=True,
     )
     return ocp.CheckpointManager(folder, options=options)
+
+
+def _check_size(path: Path, handler: ocp.PyTreeCheckpointHandler) -> None:
+    """Refuses arrays larger than this machine's memory before any is taken: packed, they may be a small file."""
+    leaves = jax.tree.leaves(handler.metadata(cast(Any, path)).tree)
+    needed = sum(
+        math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize for leaf in leaves if hasattr(leaf, "shape")
+    )
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise CheckpointError(
+            f"the arrays of {path} take {needed:,} bytes; this machine has {there:,} of memory. Open it on a larger "
+            f"one, if you trust where it comes from."
+        )
 
 
 def _items(state: TrainState) -> dict[str, Any]:

@@ -71,6 +71,15 @@ def test_an_empty_file_is_named(tmp_path, content):
         list(TextFiles((path,)).lines())
 
 
+def test_gzip_whose_codes_are_damaged_is_an_error_of_the_project(tmp_path):
+    data = bytearray(gzip.compress(b"one two three\n" * 30))
+    data[10] = 0b111  # a block of a kind that does not exist
+    path = tmp_path / "a.gz"
+    path.write_bytes(data)  # packed already
+    with pytest.raises(DataError, match=r"a\.gz cannot be unpacked \(Error -3.*; expected a whole \.gz file"):
+        list(TextFiles((str(path),)).lines())
+
+
 @pytest.mark.parametrize("suffix", [".txt", ".gz"])
 def test_text_that_is_not_utf8_names_the_byte(tmp_path, suffix):
     path = write(tmp_path / f"latin{suffix}", "good line\nGröße\n".encode("latin1"))

@@ -266,3 +266,21 @@ def test_the_sums_name_every_file(tmp_path, state):
     step = fill(tmp_path, state, [1.0]).folder / "1"
     names = {path.relative_to(step).as_posix() for path in files(step)} - {"sha256.json"}
     assert set(json.loads((step / "sha256.json").read_text())) == names and len(names) > 10
+
+
+def test_arrays_larger_than_the_machine_are_refused_before_memory_is_taken(tmp_path, state, monkeypatch):
+    checkpoints = fill(tmp_path, state, [1.0])
+    assert checkpoints.restore_params().step == 1
+    monkeypatch.setattr(os, "sysconf", lambda name: 10)
+    with pytest.raises(CheckpointError, match=r"ema take [\d,]+ bytes; this machine has 100 of memory"):
+        checkpoints.restore_params()
+    with pytest.raises(CheckpointError, match="this machine has 100 of memory"):
+        checkpoints.restore(jax.eval_shape(lambda: state))
+
+
+def test_what_orbax_says_again_when_it_closes_does_not_hide_what_went_wrong(tmp_path, state, monkeypatch):
+    with pytest.raises(ValueError, match="the first"), Checkpoints(tmp_path / "a", write=True) as checkpoints:
+        monkeypatch.setattr(checkpoints._manager, "close", lambda: 1 / 0)
+        raise ValueError("the first")
+    with pytest.raises(ZeroDivisionError), Checkpoints(tmp_path / "b", write=True) as checkpoints:
+        monkeypatch.setattr(checkpoints._manager, "close", lambda: 1 / 0)
