@@ -37,7 +37,7 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads and
     precision; what was measured on an accelerator has -accelerator after its name. Of the gradient methods:
     adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances; of the solvers' convergence orders;
-    of what runs and files withstand battery.
+    of what runs and files withstand battery, and of how fast batches are read reading.
 
     Args:
       root: the checkout.
@@ -96,6 +96,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
         found |= {f"solvers-{one['workload'].lower()}{end}": _solver_variants(one) for one in measured_there}
         found[f"solver-ratios{end}"] = _solver_ratios(measured_there)
         found[f"solver-circumstances{end}"] = _solver_circumstances(measured_there)
+    if measured["reading"]:
+        found["reading"] = _reading(measured["reading"])
     if measured["battery"]:
         found["battery"] = _battery(measured["battery"])
     if measured["overheads"]:
@@ -572,6 +574,26 @@ def _convolutions(results: Iterable[Result]) -> str:
             ]
     header = "images | place | form | forward, ms | over ours | with gradient, ms | over ours"
     return _markdown(header, [[*key, *row] for key, row in cells.items()])
+
+
+def _reading(results: Iterable[Result]) -> str:
+    """What one process reads a second, over what is trained on, and over one process what several read."""
+    header = "config | read a second | trained on a second | reading over training"
+    rows, counts = [], []
+    for result in results:
+        for row in result["rows"]:
+            counts = list(row["processes"])
+            first = row["processes"][counts[0]]
+            rows.append(
+                [
+                    row["config"],
+                    f"{row['read']:,.0f}",
+                    f"{row['trained']:,.0f}",
+                    f"{row['read'] / row['trained']:,.0f}",
+                    *(f"{row['processes'][count] / first:.2f}" for count in counts[1:]),
+                ]
+            )
+    return _markdown(" | ".join([header, *(f"{count} processes over one" for count in counts[1:])]), rows)
 
 
 def _battery(results: Iterable[Result]) -> str:
