@@ -8,6 +8,6 @@ from odeembed.models.density import DensityEstimator
 from odeembed.models.planar import PlanarFlow
 
 experiments = {
-    size: replace(one, model=DensityEstimator(PlanarFlow(64), width=one.model.width), steps=4 * one.steps)
+    size: replace(one, model=DensityEstimator(PlanarFlow(64), width=one.model.width))
     for size, one in flow.items()
 }
