@@ -9,6 +9,7 @@ from recording import write_result
 from trials import faults, fuzz, kills
 from trials.trial import SHOWN, Trial
 
+from odeembed.errors import DataError
 from odeembed.results import tables
 
 
@@ -56,6 +57,23 @@ def test_an_error_of_another_kind_and_one_that_comes_late_are_failures(monkeypat
     assert (count, refused, len(failures)) == (6, 0, 6)
     assert {failure.split(": ")[1] for failure in failures} == {"KeyError", "TimeoutError"}
     assert slowest > 0.05
+
+
+def test_what_takes_its_end_for_an_error_of_its_own_is_a_failure_too(monkeypatch):
+    def attempts(folder):
+        def attempt(rng):
+            try:
+                while True:
+                    pass
+            except TimeoutError as error:
+                raise DataError("slow") from error
+
+        return attempt
+
+    monkeypatch.setitem(fuzz.KINDS, "bad", attempts)
+    monkeypatch.setattr(fuzz, "SLOWEST", 0.05)
+    _, refused, _, failures = fuzz.read_some("bad", 2, [0, 0])
+    assert refused == 2 and len(failures) == 2
 
 
 def test_changes_are_those_of_their_seed():
