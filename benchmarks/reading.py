@@ -28,6 +28,10 @@ def reading(
     """Entries that a process reads of its share of so many batches, and the seconds it takes.
 
     Args:
+      config: whose data.
+      size: of it.
+      batches: how many are read.
+      shard: which process it is; shards: of how many.
       gate: a barrier; all processes begin when all have opened the data.
     """
     from odeembed.data.buckets import Share

@@ -25,7 +25,7 @@ def table(name: str, columns: int) -> PointData:
     return PointData(Table(f"uci/{name}.gz", columns, dequantised=True), standardised=True)
 
 
-# A grid of half as many steps is not fine enough: training finds fields that it does not resolve.
+# powerplant_coarse.py has half as many steps, which are not enough.
 flow = ContinuousFlow(
     ConcatSquashField(size_at_start=0.0), SolveConfig(solver="rk4", steps=8), trace="hutchinson"
 )

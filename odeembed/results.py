@@ -6,6 +6,7 @@ A table stands between `<!-- table: NAME -->` and `<!-- end table -->`; `python 
 import json
 import math
 import re
+import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -494,7 +495,7 @@ def _images(runs: Mapping[str, Sequence[Result]]) -> str:
                 _label(name),
                 f"{first['parameters']['total']:,}",
                 f"{first['steps']:,}",
-                _mean(error, 2),
+                _mean(error, 2 if len(seeds) == 1 else 3),
                 *quality,
                 *asked,
                 f"{memory} MiB",
@@ -524,16 +525,17 @@ def _exactness(runs: Mapping[str, Sequence[Result]]) -> str:
 def _series(runs: Mapping[str, Sequence[Result]]) -> str:
     """Models of irregular series: how good, and what it took; with cross-validation a fold counts as a seed."""
     header = (
-        "model | parameters | steps | error, % | area under the curve | mean squared error | evaluations | wall time | "
-        "seeds"
+        "model | parameters | steps | error, % | area under the curve | its standard error | mean squared error | "
+        "evaluations | wall time | seeds"
     )
-    columns = (("labels/auc", 3), ("mse", 6), ("solver/evaluations", 0))
+    columns = (("mse", 6), ("solver/evaluations", 0))
     rows = [
         [
             _label(name),
             f"{seeds[0]['parameters']['total']:,}",
             f"{seeds[0]['steps']:,}",
             _mean([None if (share := _value(row, "error")) is None else 100 * share for row in seeds], 1),
+            *_with_standard_error([_value(row, "labels/auc") for row in seeds]),
             *(_mean([_value(row, key) for row in seeds], digits) for key, digits in columns),
             _minutes(seeds),
             len(seeds),
@@ -541,6 +543,14 @@ def _series(runs: Mapping[str, Sequence[Result]]) -> str:
         for name, seeds in runs.items()
     ]
     return _markdown(header, rows)
+
+
+def _with_standard_error(values: Sequence[float | None]) -> tuple[str, str]:
+    """The mean, as elsewhere, and its standard error over the seeds."""
+    known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return _mean(values, 3), "–"
+    return _mean(values, 3), f"{statistics.stdev(known) / len(known) ** 0.5:.3f}"
 
 
 def _spirals(runs: Mapping[str, Sequence[Result]]) -> str:

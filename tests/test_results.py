@@ -383,7 +383,7 @@ def test_images_have_rows_by_model_and_by_exactness(tmp_path):
     assert not {"interpolation-mnist", "gaps-mnist"} & found.keys()
     row = found["images-mnist"].splitlines()[2]
     assert row.startswith(
-        "| odenet, small | 208,266 | 100 | 0.50 ± 0.10 | 0.0200 ± 0.0000 | 0.0100 ± 0.0000 | 20 ± 0 | 26 ± 0 |"
+        "| odenet, small | 208,266 | 100 | 0.500 ± 0.100 | 0.0200 ± 0.0000 | 0.0100 ± 0.0000 | 20 ± 0 | 26 ± 0 |"
     )
     assert row.endswith("| 1 MiB | 500 ms | 1 x cpu | 1 min | 2 |")
     assert (
@@ -403,10 +403,13 @@ def test_series_have_rows_by_corpus_and_spirals_by_how_much_was_seen(tmp_path):
             errors = {"mse": 0.01, "rmse/after": 0.1 + 0.1 * seed}
             write(f"spirals{seen}_rnn", seed, {"observed": seen}, errors)
     write("physionet_odernn", 0, {}, {"error": 0.1, "labels/auc": 0.8, "solver/evaluations": 150.0})
+    for fold in range(3):
+        write("physionet_rnn", fold, {}, {"error": 0.1, "labels/auc": 0.7 + 0.1 * fold})
     found = tables(tmp_path)
     assert found["spirals"].splitlines()[2:] == [
         f"| {seen} | rnn, small | 2,987 | 2,500 | – | 0.1500 ± 0.0500 | – | 1 min | 2 |" for seen in (30, 100)
     ]
-    row = found["series-physionet"].splitlines()[2]
-    assert row == "| odernn, small | 2,987 | 2,500 | 10.0 | 0.800 | – | 150 | 1 min | 1 |"
+    one, folds = found["series-physionet"].splitlines()[2:]
+    assert one == "| odernn, small | 2,987 | 2,500 | 10.0 | 0.800 | – | – | 150 | 1 min | 1 |"
+    assert "| 0.800 ± 0.100 | 0.058 |" in folds, "the spread 0.1 over the root of 3"
     assert "interpolation-physionet" not in found

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from trials.kills import EVERY, FAILED, TOLD, experiment, left, live, outcome
+from trials.kills import EVERY, FAILED, TOLD, experiment, left, live, outcome, reference
 from trials.trial import Trial
 
 
@@ -78,10 +78,7 @@ def full_disk(count: int, folder: Path, seed: int = 2) -> Iterator[Trial]:
     Mounting one takes the rights to; where they are not there nothing is tried, and the count is 0.
     """
     rng = np.random.default_rng(seed)
-    whole = folder / "whole"
-    if not whole.exists():
-        live(whole, None)
-    expected = outcome(whole)
+    expected, _ = reference(folder)
     trial = Trial(
         "no room in the middle of a run",
         "it ends with an error that names the last good step, which is whole; with room again it ends equal to the bit",
@@ -121,7 +118,7 @@ def _refused(place: Path, *how: str) -> bool:
 
 
 def not_finite(folder: Path) -> Iterator[Trial]:
-    """NaN and infinity in parameters, data and gradients, at the start and later; fields that no solver follows."""
+    """NaN and infinity in data, from the start and later; fields that no solver follows."""
     from odeembed.data.points import PointDataset
     from odeembed.errors import OdeembedError, TrainingError
     from odeembed.runs import train

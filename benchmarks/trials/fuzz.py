@@ -26,67 +26,19 @@ CHUNK = 250  # inputs of one task
 Attempt = Callable[[np.random.Generator], None]
 _TEXT = "one two three two one\n\nÄpfel und Birnen sind 東京 😀\nthe \x85 end\u2028of it\n" * 4
 _BITS = (
-    *(
-        b"\x00",
-        b"\xff",
-        b"\xfe\xff",
-        b"\n",
-        b"\r\n",
-        b" ",
-        b"\t",
-        b'"',
-        b"{",
-        b"[[[[",
-        b"}",
-        b":",
-        b",",
-        b"-1",
-    ),
-    *(
-        b"1e999",
-        b"NaN",
-        b"Infinity",
-        b"99999999999999999999",
-        b"4294967297 300",
-        b"null",
-        b"true",
-        b"\xed\xa0\x80",
-    ),
-    *(b"../../../etc/passwd", b"os:system", b"builtins:eval", b"\\u0000", b"__class__", b"type", b"%s%n"),
-)
+    *(bytes([number]) for number in (0, 9, 10, 13, 32, 34, 255)),
+    *rb"{ [[[[ } : , -1 1e999 NaN Infinity 99999999999999999999 null true \u0000 __class__ type %s%n".split(),
+    *b"../../../etc/passwd os:system builtins:eval".split(),
+    *(b"\xfe\xff", b"\xed\xa0\x80", b"4294967297 300"),
+)  # fmt: skip
+_WORDS: tuple[Any, ...] = ("", "x", "\x00", "nan", "a" * 9999)
+_NUMBERS: tuple[Any, ...] = (0, -1, 1, 2**63, -(2**70), 0.5, float("nan"), float("inf"))
+_TYPES = ("os:system", "builtins:eval", "odeembed.cli:main", "odeembed.experiment:Experiment", 3)
 _VALUES: tuple[Any, ...] = (
-    *(
-        None,
-        True,
-        False,
-        0,
-        -1,
-        1,
-        2**63,
-        -(2**70),
-        0.5,
-        float("nan"),
-        float("inf"),
-        "",
-        "x",
-        "\x00",
-        "nan",
-        "a" * 9999,
-    ),
-    *(
-        [],
-        {},
-        [[]],
-        {"type": "os:system"},
-        {"type": "builtins:eval", "x": "1"},
-        {"type": "odeembed.cli:main"},
-    ),
-    *(
-        {"type": "odeembed.experiment:Experiment"},
-        {"type": 3},
-        [{"type": "odeembed.fields.mlp:MLPField"}] * 3,
-    ),
-)
+    *(None, True, False, [], {}, [[]], *_WORDS, *_NUMBERS),
+    *({"type": name} for name in _TYPES),
+    [{"type": "odeembed.fields.mlp:MLPField"}] * 3,
+)  # fmt: skip
 
 
 def changed(rng: np.random.Generator, data: bytes) -> bytes:
@@ -319,7 +271,7 @@ def read_some(kind: str, count: int, seed: list[int]) -> tuple[int, int, float, 
     try:
         attempt = KINDS[kind](folder)
         for number in range(count):
-            start = time.process_time()
+            start, problem = time.process_time(), None
             try:
                 with _bounded(), warnings.catch_warnings():
                     warnings.simplefilter("ignore")
@@ -327,13 +279,13 @@ def read_some(kind: str, count: int, seed: list[int]) -> tuple[int, int, float, 
             except OdeembedError:
                 refused += 1
             except BaseException as error:
-                failures.append(f"seed {[*seed, number]}: {type(error).__name__}: {str(error)[:200]}")
+                problem = f"{type(error).__name__}: {str(error)[:200]}"
             took = time.process_time() - start
             slowest = max(slowest, took)
-            if took > SLOWEST and not (failures and failures[-1].startswith(f"seed {[*seed, number]}:")):
-                failures.append(
-                    f"seed {[*seed, number]}: {took:.1f} s"
-                )  # what ended it was taken for an error
+            if problem is None and took > SLOWEST:
+                problem = f"{took:.1f} s"  # what ended it was taken for an error of the input
+            if problem is not None:
+                failures.append(f"seed {[*seed, number]}: {problem}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return count, refused, slowest, failures

@@ -51,11 +51,7 @@ def train_in(path: Path) -> None:
 def kills(count: int, folder: Path, seed: int = 0) -> Iterator[Trial]:
     """Kills training at random moments, starting, training, saving, pruning and evaluating, and goes on each time."""
     rng = np.random.default_rng(seed)
-    whole = folder / "whole"
-    live(whole, None)  # the next finds its programs compiled
-    shutil.rmtree(whole)
-    seconds = live(whole, None)[1]
-    expected = outcome(whole)
+    expected, seconds = reference(folder)
     bar = (
         f"every checkpoint that is listed is whole; what is lost is at most one interval of {EVERY} steps, and the one "
         f"that was being written"
@@ -96,10 +92,7 @@ def kills(count: int, folder: Path, seed: int = 0) -> Iterator[Trial]:
 def signals(count: int, folder: Path, seed: int = 1) -> Iterator[Trial]:
     """Asks training to stop at random moments of its steps, and goes on to its end."""
     rng = np.random.default_rng(seed)
-    whole = folder / "whole"
-    if not whole.exists():
-        live(whole, None)
-    expected = outcome(whole)
+    expected, _ = reference(folder)
     trial = Trial(
         "SIGTERM, SIGINT or SIGUSR1 in the middle of steps",
         f"the step reached is saved and the process ends within {GRACE:g} s; resumed, equal to the bit",
@@ -125,6 +118,16 @@ def signals(count: int, folder: Path, seed: int = 1) -> Iterator[Trial]:
         trial.most("seconds to the end, most", took)
         shutil.rmtree(run)
     yield trial
+
+
+def reference(folder: Path) -> tuple[tuple[str, str], float]:
+    """The outcome of a run that nothing happened to, and the seconds it took; trained where it is not there yet."""
+    whole, took = folder / "whole", folder / "seconds"
+    if not took.exists():
+        live(whole, None)  # the next finds its programs compiled
+        shutil.rmtree(whole)
+        took.write_text(str(live(whole, None)[1]))
+    return outcome(whole), float(took.read_text())
 
 
 def outcome(run: Path) -> tuple[str, str]:

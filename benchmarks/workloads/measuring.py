@@ -142,8 +142,8 @@ def measure(
     """
     if steps is None:
         steps = {}
-        for name, build in case.variants.items():
-            steps[name] = build(steps)
+        for name, variant in case.variants.items():
+            steps[name] = variant(steps)
             say(f"{case.name}: {name} built in {steps[name].first_seconds:.1f} s")
     reference = next(iter(steps.values()))
     differences = {name: loss_difference(step, reference) for name, step in steps.items()}

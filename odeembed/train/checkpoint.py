@@ -190,13 +190,11 @@ class Checkpoints:
         self._close(together=True)
 
     def _close(self, together: bool) -> None:
-        failed = not together
-
         def close_manager(kind: object, *error: object) -> None:
             try:
                 cast(ocp.CheckpointManager, self._manager).close()
-            except Exception:  # of a save that failed it tells again what is told already
-                if kind is None and not failed:
+            except Exception:
+                if kind is None and together:  # else it tells again what is told already
                     raise
 
         with contextlib.ExitStack() as stack:  # the last first, whatever becomes of the others
