@@ -25,17 +25,17 @@ PARTS = ("kills", "signals", "damage", "disk", "finite", "soak", "fuzz")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the parts, tells each finding, and returns 1 where a bar was missed."""
+    """Runs the parts, tells each finding, and returns 1 where a bar was missed or nothing could be tried."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--signals", type=int, default=24)
-    parser.add_argument("--full-disks", type=int, default=12)
-    parser.add_argument("--steps", type=int, default=2000, help="of the long run")
-    parser.add_argument("--inputs", type=int, default=10_000, help="of each kind that is read")
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--kills", type=positive, default=200)
+    parser.add_argument("--signals", type=positive, default=24)
+    parser.add_argument("--full-disks", type=positive, default=12)
+    parser.add_argument("--steps", type=positive, default=2000, help="of the long run")
+    parser.add_argument("--inputs", type=positive, default=10_000, help="of each kind that is read")
+    parser.add_argument("--workers", type=positive, default=os.cpu_count())
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     os.environ["JAX_PLATFORMS"] = "cpu"
@@ -76,14 +76,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if set(options.only) == set(PARTS):
         result = {"kind": "battery", **circumstances("jax", "jaxlib", "orbax-checkpoint"), "trials": found}
         print(write_result(options.results / "battery.json", result))
-    return 1 if any(trial["failed"] for trial in found) else 0
+    return 1 if any(trial["failed"] or not trial["count"] for trial in found) else 0
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1; got {number}")
+    return number
 
 
 def told(trial: Trial) -> dict[str, Any]:
     """What a trial found, ready for JSON; printed too."""
     found = trial.to_json()
     figures = "; ".join(f"{what} {value:.3g}" for what, value in trial.figures.items())
-    failed = f"{found['failed']} failed" if found["failed"] else "all held"
+    failed = f"{found['failed']} failed" if found["failed"] else "all held" if found["count"] else "not tried"
     lines = [f"{trial.name}: {trial.count}, {failed}. {figures}", *(f"  {one}" for one in found["failures"])]
     print("\n".join(lines), flush=True)
     return found

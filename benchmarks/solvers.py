@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from recording import RESULTS, circumstances, result_file, write_result
+from recording import RESULTS, accelerator, circumstances, result_file, write_result
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -29,6 +29,8 @@ def main(arguments: argparse.Namespace) -> None:
     from workloads import flow, gru, image, latent, mlp
     from workloads.measuring import build, measure
 
+    if arguments.accelerator and accelerator() is None:
+        raise SystemExit("jax has no accelerator here, see odeembed doctor. Leave out --accelerator.")
     packages = ["jax", "jaxlib", "diffrax", "optax", "numpy"]
     torch: Any = None
     if arguments.peers:

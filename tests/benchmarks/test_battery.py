@@ -108,6 +108,12 @@ def test_a_part_writes_no_result_and_a_missed_bar_is_the_exit_status(tmp_path, m
     assert battery.main(["--only", "soak", "--steps", "5", "--results", str(tmp_path)]) == 0
     assert battery.main(["--only", "soak", "--steps", "50", "--results", str(tmp_path)]) == 1
     assert "50 steps: 1, 1 failed. \n  it grows" in capsys.readouterr().out
+    monkeypatch.setattr(faults, "soak", lambda steps, folder: iter([Trial("nothing", "much")]))
+    assert battery.main(["--only", "soak", "--results", str(tmp_path)]) == 1
+    assert "nothing: 0, not tried" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        battery.main(["--only", "soak", "--steps", "0"])
+    assert "argument --steps: expected at least 1; got 0" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -7,6 +7,7 @@ import time
 import jax
 import numpy as np
 import pytest
+import solvers
 from recording import write_result
 from workloads import flow, gru, image, latent, mlp
 from workloads.measuring import (
@@ -194,6 +195,11 @@ def test_variants_that_are_built_side_by_side_are_those_of_their_case():
     assert [variant["seconds"] for variant in found["variants"]] == [1.0] * 3
     assert all(variant["first_seconds"] is None for variant in found["variants"])
     assert [comparison["ratio"] for comparison in found["comparisons"]] == [1.0] * 4
+
+
+def test_a_cpu_is_not_timed_as_an_accelerator():
+    with pytest.raises(SystemExit, match="no accelerator here"):
+        solvers.main(solvers.parser().parse_args(["--accelerator", "--without-torch"]))
 
 
 def test_a_result_becomes_tables(tmp_path):
