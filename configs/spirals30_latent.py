@@ -3,7 +3,8 @@
     odeembed train configs/spirals30_latent.py --size small    # one CPU core, minutes
     odeembed plot runs/spirals30_latent-small-seed0            # the paths
 
-spirals50_latent.py and spirals100_latent.py see more times; the *_rnn.py predict what comes next.
+spirals50_latent.py and spirals100_latent.py see more times; the *_rnn.py predict what comes next. The size `drawn` has
+a field whose last layer is drawn as the others are, the size `first` a code that is always at the first time.
 """
 
 from dataclasses import replace
@@ -54,4 +55,11 @@ small = Experiment(
     monitor="mse",
     scores=(Forecasts(),),
 )
-experiments = {"small": seen_at(30, small), "full": seen_at(30, replace(small, steps=20_000))}
+drawn = model.clone(decoder=decoder.clone(field=decoder.field.clone(size_at_start=1.0)))
+sizes = {
+    "small": small,
+    "drawn": replace(small, model=drawn),
+    "first": replace(small, model=model.clone(anywhere=False)),
+    "full": replace(small, steps=20_000),
+}
+experiments = {size: seen_at(30, one) for size, one in sizes.items()}
