@@ -1,6 +1,7 @@
 """The command line: one function a verb, each a few lines over the function of the same name in runs.py."""
 
 import argparse
+import contextlib
 import difflib
 import errno
 import itertools
@@ -12,6 +13,8 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+import shtab
 
 from odeembed import __version__
 from odeembed.errors import ConfigError, DataError, OdeembedError, TrainingError
@@ -220,6 +223,25 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("plot", _plot, "draw a run's pictures into RUN/plots")
     _run(one, which=True)
 
+    one = verb("report", _report, "one HTML page of a run, to look at without a network: RUN/report.html")
+    _run(one, which=True)
+    _page(one, "RUN/report.html")
+
+    one = verb("compare", _compare, "several runs beside each other: a table, and a page with their curves")
+    paths = one.add_argument("paths", type=Path, nargs="+", metavar="RUN", help="run directories")
+    _completed(paths, shtab.DIRECTORY)
+    _page(one, "runs/comparison.html")
+
+    one = verb(
+        "explore", _explore, "a page on this machine to play with a run: sentences through time, walks, words"
+    )
+    _run(one, which=True)
+    one.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone)"
+    )
+    one.add_argument("--port", type=int, default=0, metavar="N", help="default: a free one")
+    one.add_argument("--no-browser", action="store_true", help="open none; only tell the address")
+
     one = verb("data", _data, "prepare a config's corpus, and tell what is in it", settings=True)
     _config(one)
     one.add_argument("--seed", type=int, metavar="N", help="of batches")
@@ -230,7 +252,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
 
     one = verb("reproduce", _reproduce, "run a published result again; status 1 outside the recorded spread")
-    one.add_argument("result", type=Path, metavar="results/X.json")
+    _completed(one.add_argument("result", type=Path, metavar="results/X.json"), shtab.FILE)
     one.add_argument("--run", type=Path, metavar="DIR", help="default: runs/reproduce-X")
     one.add_argument("--tolerance", type=float, default=0.02, help="least relative tolerance (default: 0.02)")
 
@@ -256,6 +278,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--batch", type=int, metavar="N", help="rows of the state")
     one.add_argument("--width", type=int, metavar="N", help="of the state")
 
+    one = verb("completion", _completion, "print what makes a shell complete this command")
+    one.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
+
     verb("doctor", _doctor, "check versions, devices, disk, caches and the known traps")
     return parser
 
@@ -266,13 +291,19 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _completed(action: argparse.Action, what: Any) -> None:
+    """Has a shell complete an argument by files or folders."""
+    vars(action)["complete"] = what
+
+
 def _config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", metavar="CONFIG", help="a config file, or its name in configs/")
+    config = parser.add_argument("config", metavar="CONFIG", help="a config file, or its name in configs/")
+    _completed(config, shtab.FILE)
     parser.add_argument("--size", default="small", help="small or full (default: small)")
 
 
 def _run(parser: argparse.ArgumentParser, which: bool = False, reading: bool = False) -> None:
-    parser.add_argument("path", type=Path, metavar="RUN", help="a run directory")
+    _completed(parser.add_argument("path", type=Path, metavar="RUN", help="a run directory"), shtab.DIRECTORY)
     if which:
         parser.add_argument(
             "--which", default="best", help="checkpoint: best, latest or a step (default: best)"
@@ -302,6 +333,10 @@ def _output(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _page(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument("--output", type=Path, metavar="FILE.html", help=f"default: {default}")
+
+
 def _decoding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--beam", type=_positive, default=1, metavar="N", help="hypotheses kept (default: 1, greedy)"
@@ -329,7 +364,11 @@ def _how(arguments: argparse.Namespace, sample: bool = False) -> Any:
 def _open(arguments: argparse.Namespace) -> Any:
     from odeembed.runs import Run
 
-    return Run.open(arguments.path, int(arguments.which) if arguments.which.isdigit() else arguments.which)
+    return Run.open(arguments.path, _which(arguments))
+
+
+def _which(arguments: argparse.Namespace) -> Any:
+    return int(arguments.which) if arguments.which.isdigit() else arguments.which
 
 
 def _open_with_solver(arguments: argparse.Namespace) -> Any:
@@ -616,6 +655,46 @@ def _plot(arguments: argparse.Namespace) -> int:
     from odeembed.plots.run import draw
 
     print("\n".join(map(str, draw(_open(arguments)))))
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from odeembed import runs
+
+    print(f"The report is in {runs.report(arguments.path, arguments.output, _which(arguments))}")
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from odeembed import runs
+    from odeembed.pages.comparison import as_text, differing, metrics_of
+
+    page, found = runs.compare(arguments.paths, *([arguments.output] if arguments.output else []))
+    rows = metrics_of(found)
+    _print_table(as_text([["", *(run.name for run in found)], *rows]))
+    for name, changed in differing(found):
+        print(f"{name}: {changed}")
+    print(f"The curves are in {page}")
+    return 0
+
+
+def _explore(arguments: argparse.Namespace) -> int:
+    from odeembed.pages.explore import Explorer, serve
+
+    explorer = Explorer(_open(arguments))
+    if arguments.host not in ("127.0.0.1", "localhost", "::1"):
+        print(
+            f"odeembed: whoever reaches {arguments.host} can ask this run, without a password",
+            file=sys.stderr,
+        )
+    told = lambda url, server: print(f"The page is at {url} until Ctrl-C", flush=True)  # noqa: E731
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(explorer, arguments.host, arguments.port, browser=not arguments.no_browser, ready=told)
+    return 0
+
+
+def _completion(arguments: argparse.Namespace) -> int:
+    print(shtab.complete(_parser(), arguments.shell))
     return 0
 
 

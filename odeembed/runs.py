@@ -43,16 +43,17 @@ from odeembed.experiment import (
 from odeembed.export import export
 from odeembed.models.density import DensityEstimator
 from odeembed.models.interpolator import MaskedInterpolator
+from odeembed.pages.facts import Facts
 from odeembed.solve.config import Adjoint, SolveConfig
 from odeembed.train import cluster
 from odeembed.train.brief import fit
 from odeembed.train.checkpoint import Checkpoints, Which
-from odeembed.train.logs import Progress
+from odeembed.train.logs import Progress, read_metrics
 from odeembed.train.loop import Outcome
 from odeembed.train.loop import train as train_loop
 from odeembed.translate import Translator
 
-EXPERIMENT, RESULT, VOCABULARY = "experiment.json", "result.json", "vocabulary"
+EXPERIMENT, RESULT, VOCABULARY, REPORT = "experiment.json", "result.json", "vocabulary", "report.html"
 DEMO_WORDS = ("tuple", "row", "array", "float", "width", "maximum", "method", "true")
 DEMO_SENTENCE = "returns the ___ of an array along the given ___"
 DEMO_MIN_COUNT = 20  # rarer words have vectors that were hardly trained
@@ -399,6 +400,57 @@ def publish(path: Path | str, results: Path | str = "results", name: str | None 
     return target
 
 
+def facts(path: Path | str) -> Facts:
+    """What the files of a run tell of it.
+
+    Raises:
+      RunError: not a run directory, or a damaged one.
+    """
+    path = Path(path)
+    plan = read_plan(path)
+    result = read_result(path / RESULT) if (path / RESULT).exists() else None
+    return Facts(
+        path.resolve().name,
+        plan.config,
+        plan.size,
+        plan.overrides,
+        plan.experiment,
+        result,
+        read_metrics(path),
+    )
+
+
+def report(path: Path | str, output: Path | str | None = None, which: Which = "best") -> Path:
+    """Writes the report of a run, one HTML page that needs nothing beside it; by default RUN/report.html.
+
+    Raises:
+      RunError: not a run directory; CheckpointError: no such checkpoint.
+    """
+    from odeembed.pages.report import report
+
+    output = Path(path) / REPORT if output is None else Path(output)
+    _write(output, report(Run.open(path, which), facts(path)))
+    return output
+
+
+def compare(
+    paths: Sequence[Path | str], output: Path | str = "runs/comparison.html"
+) -> tuple[Path, list[Facts]]:
+    """Writes a page of several runs beside each other; returns its path and what is known of the runs.
+
+    Raises:
+      ConfigError: no run; RunError: not a run directory.
+    """
+    from odeembed.pages.comparison import comparison
+
+    found = [facts(path) for path in paths]
+    page = comparison(found)
+    output = Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    _write(output, page)
+    return output, found
+
+
 class Demo(NamedTuple):
     """What the demonstration shows.
 
@@ -406,7 +458,7 @@ class Demo(NamedTuple):
       neighbors: for some words the nearest ones and their cosines.
       scores: mean reciprocal rank of the config's pairs of words, by reading of the vectors.
       filled: a sentence whose gaps were filled.
-      files: what was written: vectors and pictures.
+      files: what was written: vectors, pictures and the report.
     """
 
     neighbors: dict[str, list[tuple[str, float]]]
@@ -434,7 +486,10 @@ def demo(path: Path | str = "runs/demo") -> Demo | None:
         name[len(prefix) :]: value for name, value in result["metrics"].items() if name.startswith(prefix)
     }
     return Demo(
-        found, scores, run.infill(DEMO_SENTENCE), [export(vectors, path / "vectors").path, *draw(run)]
+        found,
+        scores,
+        run.infill(DEMO_SENTENCE),
+        [export(vectors, path / "vectors").path, *draw(run), report(path)],
     )
 
 
@@ -510,7 +565,9 @@ def reproduce(
         again = resume(path)
     else:
         again = train(experiment, path, config=recorded["config"], size=recorded["size"])
-    return None if again is None else compare(recorded, again, _siblings(Path(result), recorded), tolerance)
+    if again is None:
+        return None
+    return compare_results(recorded, again, _siblings(Path(result), recorded), tolerance)
 
 
 def reproduction_path(result: Path | str) -> Path:
@@ -518,7 +575,7 @@ def reproduction_path(result: Path | str) -> Path:
     return Path("runs") / f"reproduce-{Path(result).stem}"
 
 
-def compare(
+def compare_results(
     recorded: Mapping[str, Any],
     again: Mapping[str, Any],
     siblings: Iterable[Mapping[str, Any]],

@@ -64,15 +64,11 @@ def infill(model: Any, params: Any, vocabulary: Vocabulary, sentence: str, k: in
     Raises:
       DataError: the sentence has no gap.
     """
-    texts = GAP.split(sentence)
-    if len(texts) == 1:
+    ids, gaps, unknown = read_gaps(vocabulary, sentence)
+    if not gaps:
         raise DataError(
             f"expected a sentence with gaps; got {sentence!r}. Write ___ for each word to be found."
         )
-    read = [vocabulary.read(text) for text in texts]
-    ids = read[0][0] + [id for part, _ in read[1:] for id in (vocabulary.unk_id, *part)]
-    ends = np.cumsum([len(part) for part, _ in read])[:-1]
-    gaps = ends + np.arange(len(ends))
     batch = padded([ids], [0], (1, padded_length(len(ids))), vocabulary.pad_id)
     visible = np.ones(batch.mask.shape[1], bool)
     visible[gaps] = False
@@ -86,7 +82,17 @@ def infill(model: Any, params: Any, vocabulary: Vocabulary, sentence: str, k: in
     best = [_candidates(row, banned, vocabulary, k) for row in first]
     filled = fill(log_probabilities, batch.values[0], visible, beam=_BEAM, banned=banned)[0].tokens
     words = iter(_spelt(vocabulary, id) for id in filled[gaps].tolist())
-    return Filled(GAP.sub(lambda _: next(words), sentence), best, sum(unknown for _, unknown in read))
+    return Filled(GAP.sub(lambda _: next(words), sentence), best, unknown)
+
+
+def read_gaps(vocabulary: Vocabulary, sentence: str) -> tuple[list[int], list[int], int]:
+    """Token ids of a sentence, those of its gaps ___ being <unk>; which are gaps; how many words are unknown."""
+    read = [vocabulary.read(text) for text in GAP.split(sentence)]
+    ids, gaps = list(read[0][0]), []
+    for part, _ in read[1:]:
+        gaps.append(len(ids))
+        ids += [vocabulary.unk_id, *part]
+    return ids, gaps, sum(unknown for _, unknown in read)
 
 
 @functools.lru_cache(maxsize=4)

@@ -72,7 +72,7 @@ def test_help_names_every_verb(capsys):
     status, out, _ = spoken(["--help"], capsys)
     assert status == 0
     verbs = "train resume evaluate diagnose neighbors infill embed export plot data publish reproduce tables bench "
-    verbs += "interpolate sample reconstruct encode translate trajectory"
+    verbs += "interpolate sample reconstruct encode translate trajectory report compare explore completion"
     assert all(re.search(rf"^    {verb}\b", out, re.M) for verb in [*verbs.split(), "doctor", "demo"])
 
 
@@ -212,6 +212,50 @@ def test_evaluate_publish_and_data(folder, capsys, monkeypatch):
     assert spoken(["publish", "run"], capsys)[:2] == (0, "results/grammar-small-seed0.json\n")
     status, out, _ = spoken(["data", "grammar"], capsys)
     assert status == 0 and re.search(r"^vocabulary +10$", out, re.M)
+
+
+def test_report_and_compare_write_their_pages(folder, capsys, tmp_path):
+    status, out, _ = spoken(["report", "run"], capsys)
+    assert status == 0 and out == f"The report is in {Path('run/report.html')}\n"
+    assert "A sentence in time" in (folder / "run" / "report.html").read_text()
+    page = tmp_path / "page.html"
+    status, out, _ = spoken(["compare", "run", "run", "--output", str(page)], capsys)
+    lines = out.splitlines()
+    assert status == 0 and lines[0].split() == ["run", "run"]
+    result = runs.read_result("run/result.json")["metrics"]
+    assert ["perplexity", *[f"{result['perplexity']:.4g}"] * 2] in [line.split() for line in lines]
+    assert lines[-1] == f"The curves are in {page}" and page.exists()
+    assert spoken(["compare", "run", str(tmp_path)], capsys)[0] == 2
+
+
+@pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("0.0.0.0", True)])
+def test_explore_tells_its_address_and_ends_by_an_interrupt(host, warned, folder, capsys, monkeypatch):
+    asked = []
+
+    def serve(explorer, host, port, *, browser, ready):
+        asked.append((host, port, browser))
+        ready("http://address/", None)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("odeembed.pages.explore.serve", serve)
+    status, out, err = spoken(["explore", "run", "--host", host, "--port", "80", "--no-browser"], capsys)
+    assert status == 0 and asked == [(host, 80, False)]
+    assert out == "The page is at http://address/ until Ctrl-C\n"
+    assert ("without a password" in err) == warned
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion_is_a_script_that_knows_the_verbs(shell, capsys, tmp_path):
+    status, out, _ = spoken(["completion", shell], capsys)
+    assert status == 0 and "trajectory" in out
+    if shell == "bash":
+        script = tmp_path / "completion.sh"
+        script.write_text(
+            f"{out}\nCOMP_WORDS=(odeembed exp) COMP_CWORD=1; _shtab_odeembed; echo ${{COMPREPLY[@]}}\n"
+        )
+        answer = subprocess.run(["bash", str(script)], capture_output=True, text=True, check=True)
+        assert answer.stdout.split() == ["export", "explore"]
+        assert "_shtab_odeembed_train_pos_0_COMPGEN=_shtab_compgen_files" in out
 
 
 def test_data_of_pairs(folder, capsys):

@@ -20,6 +20,7 @@ import odeembed
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "odeembed"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+FILES = [PACKAGE / "py.typed", *(PACKAGE / "pages").glob("*.js"), *(PACKAGE / "pages").glob("*.css")]
 
 # A room may import the rooms in the lines above its own, and itself.
 FLOORS = (
@@ -35,7 +36,7 @@ FLOORS = (
     ("train",),
     ("plots", "experiment"),
     ("export", "results", "sentences"),
-    ("doctor",),
+    ("doctor", "pages"),
     ("runs",),
     ("cli",),
     ("__main__",),
@@ -134,11 +135,11 @@ def test_wheel_holds_every_module_and_nothing_else(tmp_path: Path) -> None:
         path.relative_to(tmp_path / "wheel") for path in (tmp_path / "wheel").rglob("*") if path.is_file()
     }
     shipped = {path.as_posix() for path in shipped if ".dist-info" not in path.parts[0]}
-    assert shipped == {path.relative_to(ROOT).as_posix() for path in [*MODULES, PACKAGE / "py.typed"]}
+    assert shipped == {path.relative_to(ROOT).as_posix() for path in [*MODULES, *FILES]}
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
-    heavy = "{'jax', 'flax', 'numpy', 'scipy', 'matplotlib', 'rich', 'tyro', 'tensorflow_datasets'}"
+    heavy = "{'jax', 'flax', 'numpy', 'scipy', 'matplotlib', 'plotly', 'rich', 'tyro', 'tensorflow_datasets'}"
     code = f"import odeembed, odeembed.cli, sys; print(*sorted({heavy} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == []

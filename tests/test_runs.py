@@ -219,11 +219,11 @@ def test_comparison_allows_the_spread_over_seeds_and_the_tolerance():
     recorded = {"metrics": {"nll": 4.0, "accuracy": 0.5, "wordsim/x/embedding": None}}
     other = {"metrics": {"nll": 4.5, "accuracy": 0.5}}
     again = {"metrics": {"nll": 4.4, "accuracy": 0.489}}
-    lines = {line.name: line for line in runs.compare(recorded, again, [recorded, other], 0.02)}
+    lines = {line.name: line for line in runs.compare_results(recorded, again, [recorded, other], 0.02)}
     assert set(lines) == {"nll", "accuracy"}
     assert lines["nll"].allowed == 0.5 and lines["nll"].within
     assert math.isclose(lines["accuracy"].allowed, 0.01) and not lines["accuracy"].within
-    assert not runs.compare(recorded, {"metrics": {}}, [recorded], 0.02)[0].within
+    assert not runs.compare_results(recorded, {"metrics": {}}, [recorded], 0.02)[0].within
 
 
 def test_an_overridden_run_is_published_only_under_a_name_of_its_own(trained, tmp_path):

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
-from odeembed.batch import Batch
+from odeembed.data.padding import padded, padded_length
 from odeembed.errors import DataError
+from odeembed.evaluate.hidden_path import HiddenPath, hidden_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,9 @@ class SentencePath:
       times: float [n], in units of tokens: token i is at time i.
       words: the k words drawn, those of the hidden tokens first.
       probability: float [n, k], of each word if a token stood at that time.
+      likeliest: for each time the likeliest words, likeliest first.
+      chances: float [n, m], the probabilities of these.
+      hidden: the hidden states on the way, in a plane.
     """
 
     tokens: tuple[str, ...]
@@ -29,6 +33,9 @@ class SentencePath:
     times: Float[np.ndarray, " n"]
     words: tuple[str, ...]
     probability: Float[np.ndarray, "n k"]
+    likeliest: tuple[tuple[str, ...], ...]
+    chances: Float[np.ndarray, "n m"]
+    hidden: HiddenPath
 
 
 def sentence_path(
@@ -40,48 +47,61 @@ def sentence_path(
     *,
     words: int = 6,
     points: int = 16,
+    likeliest: int = 8,
 ) -> SentencePath:
     """Reads a model along one sentence, hidden tokens unseen, at `points` times between neighbouring tokens.
 
     The words are those of the hidden tokens, then those that are the most probable at some time, likeliest first.
 
     Args:
-      ids: the sentence's token ids.
+      ids: the sentence's token ids; a hidden one may be <unk>, which is no word to be drawn.
       visible: false where a token is hidden.
+      likeliest: how many words are told of each time.
 
     Raises:
       DataError: the sentence has fewer than two tokens.
     """
     if len(ids) < 2:
         raise DataError(f"a path leads from token to token; got {len(ids)} token. Give a longer sentence.")
-    values = np.array([ids], np.int32)
-    token_times = np.arange(len(ids), dtype=np.float32)[None]
-    batch = Batch(values, token_times, np.ones(values.shape, bool), np.zeros(1, np.int32))
-    times = np.arange((len(ids) - 1) * points + 1, dtype=np.float32) / points
-    everything = np.asarray(compiled_reading(model)(params, batch, visible[None], times[None])[0])
+    # Sentences of like length share a shape, so that one program reads them all.
+    length, count = padded_length(len(ids)), (len(ids) - 1) * points + 1
+    batch = padded([ids], [0], (1, length), vocabulary.pad_id)
+    seen = np.pad(np.asarray(visible, bool), (0, length - len(ids)))[None]
+    times = np.minimum(np.arange((length - 1) * points + 1), count - 1).astype(np.float32)[None] / points
+    everything, states = (
+        np.asarray(x[0, :count]) for x in compiled_reading(model)(params, batch, seen, times)
+    )
     allowed = everything.copy()
     allowed[:, [vocabulary.pad_id, vocabulary.unk_id]] = 0
-    leaders = np.unique(allowed.argmax(1))
+    order = np.argpartition(-allowed, min(likeliest, allowed.shape[1] - 1), axis=1)[:, :likeliest]
+    order = np.take_along_axis(order, np.argsort(-np.take_along_axis(allowed, order, 1), kind="stable"), 1)
+    leaders = np.unique(order[:, 0])
     leaders = leaders[np.argsort(-allowed[:, leaders].max(0), kind="stable")].tolist()
-    hidden = [token for token, seen in zip(ids, visible, strict=True) if not seen]
-    drawn = list(dict.fromkeys([*hidden, *leaders]))[:words]
+    unseen = [id for id, shown in zip(ids, visible, strict=True) if not shown and id != vocabulary.unk_id]
+    drawn = list(dict.fromkeys([*unseen, *leaders]))[:words]
+    names = {token: spelt(vocabulary, token) for token in {*ids, *drawn, *order.ravel().tolist()}}
+    times = times[0, :count]
     return SentencePath(
-        tokens=tuple(spelt(vocabulary, token) for token in ids),
+        tokens=tuple(names[token] for token in ids),
         visible=np.asarray(visible),
         times=times,
-        words=tuple(spelt(vocabulary, token) for token in drawn),
+        words=tuple(names[token] for token in drawn),
         probability=everything[:, drawn],
+        likeliest=tuple(tuple(names[token] for token in row) for row in order.tolist()),
+        chances=np.take_along_axis(everything, order, axis=1),
+        hidden=hidden_path(model, params, states, times),
     )
 
 
 @functools.lru_cache(maxsize=4)
 def compiled_reading(model: Any) -> Any:
-    """Returns the jitted `(params, batch, visible, times [b, n]) -> probabilities [b, n, v]`."""
+    """Returns the jitted `(params, batch, visible, times [b, n]) -> probabilities [b, n, v], states [b, n, h]`."""
 
     @jax.jit
     def read(params, batch, visible, times):
         states = model.apply({"params": params}, batch, visible, times).states
-        return jax.nn.softmax(model.apply({"params": params}, states, method="logits"))
+        hidden = model.apply({"params": params}, batch, visible, times, method="hidden").states
+        return jax.nn.softmax(model.apply({"params": params}, states, method="logits")), hidden
 
     return read
 

@@ -260,20 +260,28 @@ class MaskedInterpolator(WordModel):
           keys: of the noise in a penalty on the paths, one a sentence; None: the same noise for all, always.
         """
         self.touch_tables()
-        hidden = self._hidden(batch, visible, query, keys)
+        hidden = self.hidden(batch, visible, query, keys)
         return Interpolation(self.read_out(hidden.states), hidden.stats, hidden.failed, hidden.penalty)
 
     def contextual(self, batch: Batch) -> Float[Array, "b l h"]:
         """States of the body that contain the token itself, all real tokens visible."""
-        return self._hidden(batch, None, None).contextual
+        return self.hidden(batch).contextual
 
-    def _hidden(self, batch, visible, query, keys=None):
-        batch, visible, query = jax.tree.map(jnp.asarray, (batch, visible, query))
-        visible = batch.mask if visible is None else visible & batch.mask
+    def hidden(
+        self,
+        batch: Batch,
+        visible: Bool[Array | np.ndarray, "b l"] | None = None,
+        query: Float[Array | np.ndarray, "b n"] | None = None,
+        keys: Key[Array, " b"] | None = None,
+    ) -> Hidden:
+        """The states of the body, which are read out; arguments as of the call."""
+        batch = jax.tree.map(jnp.asarray, batch)
+        seen = batch.mask if visible is None else jnp.asarray(visible) & batch.mask
         embedded = self.embed(batch.values)
         # A hidden token's own vector must reach nothing, whatever the body does with it.
-        embedded = jnp.where(visible[..., None], embedded, 0.0)
-        return self.body(embedded, batch.times, visible, batch.mask, query, keys)
+        embedded = jnp.where(seen[..., None], embedded, 0.0)
+        asked = None if query is None else jnp.asarray(query)
+        return self.body(embedded, batch.times, seen, batch.mask, asked, keys)
 
 
 def _joined(directions):

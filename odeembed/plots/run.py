@@ -1,19 +1,21 @@
 """All the pictures of one run, drawn from what its directory holds."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.figure import Figure
 
 from odeembed.evaluate.classified import LabelScores
 from odeembed.evaluate.densities import log_densities
 from odeembed.evaluate.forecasts import forecasts
 from odeembed.evaluate.held_out import held_out
 from odeembed.evaluate.sentence_path import SentencePath, sentence_path
-from odeembed.evaluate.trajectory import trajectory
+from odeembed.evaluate.trajectory import Trajectory, trajectory
 from odeembed.evaluate.vectors import WordVectors, readings
 from odeembed.models.density import DensityEstimator
 from odeembed.models.flow import ContinuousFlow
@@ -30,13 +32,47 @@ from odeembed.plots.gaps import by_gap, by_shift
 from odeembed.plots.sentence import path_in_time
 from odeembed.plots.series import channels_over_time, paths_in_the_plane
 from odeembed.plots.training import training_curves
-from odeembed.plots.trajectory import save_trajectory
-from odeembed.plots.walk import save_walk
+from odeembed.plots.trajectory import described as described_trajectory
+from odeembed.plots.trajectory import trajectory_picture
+from odeembed.plots.walk import described as described_walk
+from odeembed.plots.walk import walk_picture
 from odeembed.train.logs import read_metrics
 
 
+class Picture(NamedTuple):
+    """A figure, the name of its file without an ending, and a sentence for those who cannot see it."""
+
+    name: str
+    figure: Figure
+    text: str
+
+
+class DensityInTime(NamedTuple):
+    """A flow's density in the plane.
+
+    Attributes:
+      points: float [n, 2], of the test split.
+      reach: everything is shown over [-reach, reach]^2.
+      density: float [g, g] on a square grid, the second coordinate first.
+      ts: the times of the path, from the base to the data.
+      path: float [m, t, 2], draws from the base on their way.
+    """
+
+    points: np.ndarray
+    reach: float
+    density: np.ndarray
+    ts: list[float]
+    path: np.ndarray
+
+
 def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
-    """Draws a run's training curves, of models of words the embedding map, and what else its kind of model shows.
+    """Draws all `pictures` of a run into a folder, by default the run directory's plots/, as .png."""
+    folder = Path(run.path) / "plots" if folder is None else Path(folder)
+    return [save(picture.figure, folder / f"{picture.name}.png", picture.text) for picture in pictures(run)]
+
+
+def pictures(run: Any) -> Iterator[Picture]:
+    """A run's training curves, of models of words the embedding map, and what else its kind of model shows.
 
     An interpolator shows a held-out sentence with hidden tokens, and once the run has a result its quality by gap; a
     sentence VAE the walk between two sentences; a sequence-to-sequence model the path of its decoder while it says one;
@@ -45,80 +81,92 @@ def draw(run: Any, folder: Path | str | None = None) -> list[Path]:
 
     Args:
       run: has path, model, params, vocabulary and dataset, and the coder or translator of such a model.
-      folder: where the files go; by default the run directory's plots/.
     """
-    folder = Path(run.path) / "plots" if folder is None else Path(folder)
     name = Path(run.path).name
-    metric, unit = _CURVES.get(type(run.model), ("perplexity", "nats a token"))
-    drawn = [
-        save(
-            training_curves({name: read_metrics(run.path)}, metric, unit),
-            folder / "training.png",
-            f"Training loss and held-out {metric} of {name} by step.",
-        )
-    ]
+    metric, unit = curves_of(run.model)
+    figure = training_curves({name: read_metrics(run.path)}, metric, unit)
+    yield Picture("training", figure, f"Training loss and held-out {metric} of {name} by step.")
     if run.vocabulary is None:
-        return [*drawn, *_PICTURES[type(run.model)](run, folder)]
-    vectors = readings(run.model, run.params, run.vocabulary, removed=())["embedding"]
-    drawn.append(
-        save(
-            embedding_map(vectors, families(vectors)),
-            folder / "embedding.png",
-            f"Word vectors of {name} in their two directions of largest variance.",
-        )
-    )
+        yield from own_pictures(run)
+        return
+    vectors = word_table(run)
+    text = f"Word vectors of {name} in their two directions of largest variance."
+    yield Picture("embedding", embedding_map(vectors, families(vectors)), text)
     if isinstance(run.model, SentenceVAE) and run.model.latent:
-        drawn.append(_walk(run, folder / "walk.png"))
+        shares, texts = held_out_walk(run)
+        yield Picture("walk", walk_picture(shares, texts), described_walk(texts))
     if isinstance(run.model, Seq2Seq):
-        ids = _first_sentence(run.dataset, run.vocabulary, 4, 12)
-        drawn.append(save_trajectory(trajectory(run.translator, ids), folder / "trajectory.png"))
+        said = held_out_trajectory(run)
+        yield Picture("trajectory", trajectory_picture(said), described_trajectory(said))
     if not isinstance(run.model, MaskedInterpolator):
-        return drawn
+        return
     path = held_out_path(run)
-    drawn.append(save(path_in_time(path), folder / "sentence.png", described(path)))
+    yield Picture("sentence", path_in_time(path), described(path))
     if (Path(run.path) / "result.json").exists():
         metrics = json.loads((Path(run.path) / "result.json").read_text(encoding="utf-8"))["metrics"]
-        text = f"Perplexity of {name} by length of the gap."
-        drawn.append(save(by_gap({name: metrics}), folder / "gaps.png", text))
+        yield Picture("gaps", by_gap({name: metrics}), f"Perplexity of {name} by length of the gap.")
         if any(key.startswith("accuracy/shift") for key in metrics):
             text = f"Accuracy of {name} for tokens read before, at and after their time."
-            drawn.append(save(by_shift({name: metrics}), folder / "shifts.png", text))
-    return drawn
+            yield Picture("shifts", by_shift({name: metrics}), text)
 
 
-def _density(run: Any, folder: Path) -> list[Path]:
-    """Of a continuous flow in the plane: two thousand points, a grid of 200 x 200, ten times."""
+def own_pictures(run: Any) -> list[Picture]:
+    """What a model that is not of words shows beside its training curves."""
+    return _PICTURES[type(run.model)](run)
+
+
+def curves_of(model: Any) -> tuple[str, str]:
+    """The held-out metric that tells how training went, and the unit of the loss."""
+    return _CURVES.get(type(model), ("perplexity", "nats a token"))
+
+
+def word_table(run: Any) -> WordVectors:
+    """The vectors of a run's words, as its table of embeddings has them."""
+    return readings(run.model, run.params, run.vocabulary, removed=())["embedding"]
+
+
+def density_in_time(
+    run: Any, count: int = 2000, across: int = 200, times: int = 10, seed: int = 0
+) -> DensityInTime | None:
+    """Of a continuous flow in the plane: `count` points, a grid of `across` squared, `times` times; else None."""
     if run.model.width != 2 or not isinstance(run.model.flow, ContinuousFlow):
-        return []
-    points, length = run.dataset.points["test"][:2000], run.model.flow.length
+        return None
+    points, length = run.dataset.points["test"][:count], run.model.flow.length
     reach = 1.1 * float(np.abs(points).max())
-    axis = np.linspace(-reach, reach, 200, dtype=np.float32)
+    axis = np.linspace(-reach, reach, across, dtype=np.float32)
     grid = np.stack(np.meshgrid(axis, axis), -1)
-    density = np.exp(log_densities(run.model, run.params, grid.reshape(-1, 2)).log_prob).reshape(
-        grid.shape[:2]
-    )
-    bases = jax.random.normal(jax.random.key(0), (len(points), 2))
-    ts = np.linspace(0, length, 10)
+    density = np.exp(log_densities(run.model, run.params, grid.reshape(-1, 2)).log_prob)
+    bases = jax.random.normal(jax.random.key(seed), (len(points), 2))
+    ts = np.linspace(0, length, times)
     path = run.model.apply({"params": run.params}, bases, jnp.asarray(ts, jnp.float32), method="transport").ys
-    path = np.asarray(path)
-    figure = density_and_path(points, path[:, -1], density, reach, path, ts.tolist())
+    return DensityInTime(points, reach, density.reshape(grid.shape[:2]), ts.tolist(), np.asarray(path))
+
+
+def _density(run: Any) -> list[Picture]:
+    """Of a continuous flow in the plane."""
+    found = density_in_time(run)
+    if found is None:
+        return []
+    figure = density_and_path(
+        found.points, found.path[:, -1], found.density, found.reach, found.path, found.ts
+    )
     text = (
         f"Points, draws and density of {Path(run.path).name}, and its draws at ten times from noise to data."
     )
-    return [save(figure, folder / "density.png", text)]
+    return [Picture("density", figure, text)]
 
 
-def _effort(run: Any, folder: Path) -> list[Path]:
+def _effort(run: Any) -> list[Picture]:
     """Of a classifier that solves an equation: by the tolerances, or the steps, of its own scores."""
     scores = (score for score in run.experiment.scores if isinstance(score, LabelScores))
     efforts = next(scores, LabelScores()).efforts(run)
     if not efforts:
         return []
     text = f"Error, evaluations and time of {Path(run.path).name} by the exactness of its solves."
-    return [save(error_and_time(efforts), folder / "effort.png", text)]
+    return [Picture("effort", error_and_time(efforts), text)]
 
 
-def _series(run: Any, folder: Path) -> list[Path]:
+def _series(run: Any) -> list[Picture]:
     """Of four series of the test split: paths in the plane where they are known, else channels over time."""
     dataset, one = run.dataset, run.dataset.series["test"]
     shown = range(min(4, len(one.times)))
@@ -127,7 +175,7 @@ def _series(run: Any, folder: Path) -> list[Path]:
         truth = {part: ys for part, (_, ys) in dataset.truth("test").items()}
         figure = paths_in_the_plane([one.values[i] for i in shown], truth, forecasts(run, "test"))
         text = f"What was seen of {len(shown)} series, the truth, and the paths of {name}."
-        return [save(figure, folder / "series.png", text)]
+        return [Picture("series", figure, text)]
     batch = next(dataset.evaluation("test"))
     means = np.asarray(run.model.apply({"params": run.params}, batch).means)
     rows = [row for row in range(len(batch.index)) if batch.index[row] >= 0][:4]
@@ -144,15 +192,15 @@ def _series(run: Any, folder: Path) -> list[Path]:
     text = (
         f"What was seen of {len(rows)} series in three channels, and the means of {name} at the same times."
     )
-    return [save(figure, folder / "series.png", text)]
+    return [Picture("series", figure, text)]
 
 
-def _nothing(run: Any, folder: Path) -> list[Path]:
+def _nothing(run: Any) -> list[Picture]:
     return []
 
 
 # Of models that are not of words: the held-out metric and the unit of the loss that the training curves show, and what
-# else is drawn of a run into a folder.
+# else is drawn of a run.
 _CURVES = {
     DensityEstimator: ("nats", "nats a point"),
     ImageClassifier: ("error", "nats an image"),
@@ -169,14 +217,18 @@ _PICTURES = {
 }
 
 
-def _walk(run: Any, file: Path) -> Path:
-    """The walk between the first and the last of a few held-out sentences without unknown words."""
+def held_out_walk(run: Any, steps: int = 7) -> tuple[list[float], list[str]]:
+    """Shares and sentences of the walk from the first to the last of a few held-out ones without unknown words."""
     coder = run.coder
     sentences = held_out(run.dataset, "valid")[:64]
     known = [ids for ids in sentences if coder.vocabulary.unk_id not in ids] or sentences
-    walk = coder.walk(*(coder.encode([ids])[0] for ids in (known[0], known[-1])), 7)[0]
-    texts = [coder.vocabulary.decode(ids) for ids in walk.sentences]
-    return save_walk(walk.shares, texts, file)
+    found = coder.walk(*(coder.encode([ids])[0] for ids in (known[0], known[-1])), steps)[0]
+    return found.shares, [coder.vocabulary.decode(ids) for ids in found.sentences]
+
+
+def held_out_trajectory(run: Any, words: int = 6) -> Trajectory:
+    """What a decoder does while it says the first held-out sentence of 4 to 12 tokens without unknown words."""
+    return trajectory(run.translator, first_sentence(run.dataset, run.vocabulary, 4, 12), words=words)
 
 
 def families(vectors: WordVectors, count: int = 6, size: int = 5, skip: int = 60) -> list[list[str]]:
@@ -198,10 +250,15 @@ def families(vectors: WordVectors, count: int = 6, size: int = 5, skip: int = 60
 
 def held_out_path(run: Any, shortest: int = 8, longest: int = 14) -> SentencePath:
     """The path of the first held-out sentence of such a length without unknown words, two of its tokens hidden."""
-    ids = _first_sentence(run.dataset, run.vocabulary, shortest, longest)
+    ids = first_sentence(run.dataset, run.vocabulary, shortest, longest)
     visible = np.ones(len(ids), bool)
-    visible[[len(ids) // 3, 2 * len(ids) // 3]] = False
+    visible[hidden_places(len(ids))] = False
     return sentence_path(run.model, run.params, run.vocabulary, ids, visible)
+
+
+def hidden_places(tokens: int) -> list[int]:
+    """Which two tokens of a sentence are hidden where it is shown."""
+    return [tokens // 3, 2 * tokens // 3]
 
 
 def described(path: SentencePath) -> str:
@@ -213,8 +270,8 @@ def described(path: SentencePath) -> str:
     )
 
 
-def _first_sentence(dataset: Any, vocabulary: Any, shortest: int, longest: int) -> list[int]:
-    """The first that fits; failing that, the first at all."""
+def first_sentence(dataset: Any, vocabulary: Any, shortest: int, longest: int) -> list[int]:
+    """The ids of the first held-out sentence of such a length without unknown words; failing that, of the first."""
     first: list[int] = []
     for batch in dataset.evaluation("valid"):
         for row in np.flatnonzero(np.asarray(batch.index) >= 0):

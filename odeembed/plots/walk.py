@@ -45,8 +45,12 @@ def walk_picture(shares: Sequence[float], sentences: Sequence[str]) -> Figure:
 
 def save_walk(shares: Sequence[float], sentences: Sequence[str], path: Path) -> Path:
     """Draws a walk into a file."""
-    text = f"A walk in {len(shares)} steps from '{sentences[0]}' to '{sentences[-1]}'."
-    return save(walk_picture(shares, sentences), path, text)
+    return save(walk_picture(shares, sentences), path, described(sentences))
+
+
+def described(sentences: Sequence[str]) -> str:
+    """A sentence for those who cannot see the picture."""
+    return f"A walk in {len(sentences)} steps from '{sentences[0]}' to '{sentences[-1]}'."
 
 
 def distances(sentences: Sequence[str]) -> tuple[list[int], list[int]]:
