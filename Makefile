@@ -1,7 +1,7 @@
 # make demo       train a small model on English, look at its words, fill a gap (at most 10 minutes on two cores)
 # make test       the tests
-# make check      all that is checked before a change lands, on this machine's Python: lint types test notebooks
-# make lint | types | notebooks      one of those alone
+# make check      all that is checked before a change lands, on this machine's Python: lint types test notebooks docs
+# make lint | types | notebooks | docs      one of those alone; docs builds the documentation into site/
 # make lowest     the quick tests with the oldest versions of the dependencies that are admitted (Python 3.11 or 3.12)
 # make newest     the quick tests with the newest ones (jax above 0.10 needs Python 3.12)
 # make battery    kill, starve and damage runs, and read what nobody wrote (half an hour of two cores; Linux)
@@ -28,7 +28,7 @@ ENDS := $(addprefix --ignore=tests/,evaluate plots benchmarks data test_cli.py t
 	models/test_encoders.py models/test_interpolator.py models/test_flow.py models/test_sentence_vae.py \
 	models/test_series.py models/test_controlled.py models/test_density.py objectives/test_masked_interpolation.py \
 	objectives/test_flow_matching.py objectives/test_series.py objectives/test_sequence.py test_translate.py \
-	test_configs.py)
+	test_configs.py test_docs.py)
 # What differs between versions shows in unoptimised programs too, which are compiled in two thirds of the time.
 lowest newest: export JAX_DISABLE_MOST_OPTIMIZATIONS = 1
 
@@ -42,7 +42,7 @@ ifneq ($(wildcard ../shared/data),)
 export ODEEMBED_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help setup demo test check lint types notebooks lowest newest battery tables lock clean
+.PHONY: help setup demo test check lint types notebooks docs lowest newest battery tables lock clean
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
@@ -79,7 +79,7 @@ demo: $(VENV)/.run
 test: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest $(WORKERS) $(ARGS)
 
-check: lint types test notebooks
+check: lint types test notebooks docs
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .
@@ -89,7 +89,10 @@ types: $(VENV)/.dev
 	$(VENV)/bin/basedpyright
 
 notebooks: $(VENV)/.dev
-	JAX_PLATFORMS=cpu $(VENV)/bin/jupyter execute --timeout=600 notebooks/*.ipynb
+	printf '%s\n' notebooks/*.ipynb | JAX_PLATFORMS=cpu xargs -P 2 -n 1 $(VENV)/bin/jupyter execute --timeout=600
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
 lowest: $(VENV)-lowest/.lowest
 	$(VENV)-lowest/bin/python -m pytest -m "not slow" $(WORKERS) $(ARGS) $(ENDS)
@@ -110,7 +113,7 @@ tables: $(VENV)/.run
 
 COMPILE := pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
 	--no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
-EXTRAS := --extra export --extra notebook --extra tensorboard --extra dev
+EXTRAS := --extra export --extra notebook --extra tensorboard --extra docs --extra dev
 lock: $(VENV)/.dev $(VENV)-newest/.newest
 	@$(VENV)/bin/python -c 'import sys; sys.version_info[:2] == (3, 11) or sys.exit("The locks are made with Python 3.11.")'
 	$(VENV)/bin/$(COMPILE) --output-file requirements/build.txt requirements/build.in
@@ -122,4 +125,4 @@ lock: $(VENV)/.dev $(VENV)-newest/.newest
 		--constraint requirements/build.txt pyproject.toml
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest build dist odeembed.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest build dist site odeembed.egg-info .pytest_cache .ruff_cache .hypothesis

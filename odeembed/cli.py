@@ -230,7 +230,8 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("compare", _compare, "several runs beside each other: a table, and a page with their curves")
     paths = one.add_argument("paths", type=Path, nargs="+", metavar="RUN", help="run directories")
     _completed(paths, shtab.DIRECTORY)
-    _page(one, "runs/comparison.html")
+    _own(one)
+    _page(one, "runs/comparison.html", Path("runs/comparison.html"))
 
     one = verb(
         "explore", _explore, "a page on this machine to play with a run: sentences through time, walks, words"
@@ -253,6 +254,7 @@ def _parser() -> argparse.ArgumentParser:
 
     one = verb("reproduce", _reproduce, "run a published result again; status 1 outside the recorded spread")
     _completed(one.add_argument("result", type=Path, metavar="results/X.json"), shtab.FILE)
+    _own(one)
     one.add_argument("--run", type=Path, metavar="DIR", help="default: runs/reproduce-X")
     one.add_argument("--tolerance", type=float, default=0.02, help="least relative tolerance (default: 0.02)")
 
@@ -291,6 +293,11 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _own(parser: argparse.ArgumentParser) -> None:
+    text = "of a run with classes of your own: the config that defines them, which is Python and is run"
+    _completed(parser.add_argument("--config", metavar="FILE", help=text), shtab.FILE)
+
+
 def _completed(action: argparse.Action, what: Any) -> None:
     """Has a shell complete an argument by files or folders."""
     vars(action)["complete"] = what
@@ -304,6 +311,7 @@ def _config(parser: argparse.ArgumentParser) -> None:
 
 def _run(parser: argparse.ArgumentParser, which: bool = False, reading: bool = False) -> None:
     _completed(parser.add_argument("path", type=Path, metavar="RUN", help="a run directory"), shtab.DIRECTORY)
+    _own(parser)
     if which:
         parser.add_argument(
             "--which", default="best", help="checkpoint: best, latest or a step (default: best)"
@@ -333,8 +341,8 @@ def _output(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _page(parser: argparse.ArgumentParser, default: str) -> None:
-    parser.add_argument("--output", type=Path, metavar="FILE.html", help=f"default: {default}")
+def _page(parser: argparse.ArgumentParser, place: str, default: Path | None = None) -> None:
+    parser.add_argument("--output", type=Path, default=default, metavar="FILE.html", help=f"default: {place}")
 
 
 def _decoding(parser: argparse.ArgumentParser) -> None:
@@ -364,7 +372,13 @@ def _how(arguments: argparse.Namespace, sample: bool = False) -> Any:
 def _open(arguments: argparse.Namespace) -> Any:
     from odeembed.runs import Run
 
-    return Run.open(arguments.path, _which(arguments))
+    return Run.open(arguments.path, _which(arguments), _classes(arguments))
+
+
+def _classes(arguments: argparse.Namespace) -> tuple[type, ...]:
+    from odeembed.experiment import classes_of_config
+
+    return () if arguments.config is None else classes_of_config(arguments.config)
 
 
 def _which(arguments: argparse.Namespace) -> Any:
@@ -402,7 +416,10 @@ def _train(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
 def _resume(arguments: argparse.Namespace) -> int:
     from odeembed import runs
 
-    return _together(arguments, lambda: _ended(runs.resume(arguments.path), arguments.path))
+    def resume() -> int:
+        return _ended(runs.resume(arguments.path, classes=_classes(arguments)), arguments.path)
+
+    return _together(arguments, resume)
 
 
 def _together(arguments: argparse.Namespace, action: Callable[[], int]) -> int:
@@ -661,7 +678,8 @@ def _plot(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     from odeembed import runs
 
-    print(f"The report is in {runs.report(arguments.path, arguments.output, _which(arguments))}")
+    wanted = arguments.path, arguments.output, _which(arguments)
+    print(f"The report is in {runs.report(*wanted, _classes(arguments))}")
     return 0
 
 
@@ -669,7 +687,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     from odeembed import runs
     from odeembed.pages.comparison import as_text, differing, metrics_of
 
-    page, found = runs.compare(arguments.paths, *([arguments.output] if arguments.output else []))
+    page, found = runs.compare(arguments.paths, arguments.output, _classes(arguments))
     rows = metrics_of(found)
     _print_table(as_text([["", *(run.name for run in found)], *rows]))
     for name, changed in differing(found):
@@ -712,14 +730,15 @@ def _data(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
 def _publish(arguments: argparse.Namespace) -> int:
     from odeembed import runs
 
-    print(runs.publish(arguments.path, arguments.results, arguments.name))
+    print(runs.publish(arguments.path, arguments.results, arguments.name, _classes(arguments)))
     return 0
 
 
 def _reproduce(arguments: argparse.Namespace) -> int:
     from odeembed import runs
 
-    compared = runs.reproduce(arguments.result, arguments.run, arguments.tolerance)
+    classes = _classes(arguments)
+    compared = runs.reproduce(arguments.result, arguments.run, arguments.tolerance, classes)
     if compared is None:
         return _ended(None, arguments.run or runs.reproduction_path(arguments.result))
     for line in compared:
@@ -802,9 +821,9 @@ def _demo(arguments: argparse.Namespace) -> int:
     print("\nWritten:")
     for file in shown.files:
         print(f"  {file}")
-    print(
-        f"\nGo on with: odeembed neighbors {arguments.run} WORD, odeembed infill {arguments.run} 'a ___ of ___'"
-    )
+    print(f"\nLook at {arguments.run / 'report.html'} in a browser, and go on with:")
+    print(f"  odeembed explore {arguments.run}\n  odeembed neighbors {arguments.run} WORD")
+    print(f"  odeembed infill {arguments.run} 'a ___ of ___'")
     return 0
 
 

@@ -1,5 +1,6 @@
 """Experiment: the frozen tree that is a run; its JSON, its fingerprint, its overrides and its config files."""
 
+import ast
 import contextlib
 import dataclasses
 import difflib
@@ -15,10 +16,11 @@ import operator
 import re
 import runpy
 import sys
+import textwrap
 import traceback
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin, runtime_checkable
 
@@ -32,6 +34,8 @@ Json = None | bool | int | float | str | list[Any] | dict[str, Any]
 _SCALARS = (bool, int, float, str)
 _LINEN_OWN = ("parent", "name")  # fields every linen module has, and that belong to flax
 _MODULE = re.compile(r"odeembed(\.[A-Za-z]\w*)+")
+_OWN = "own:"  # begins the name of a class that is not of this package
+_LIBRARIES = {"builtins", "flax", "typing", "dataclasses", "abc"}  # where bases of such a class come from
 
 
 @runtime_checkable
@@ -204,8 +208,12 @@ def replace_nodes(config: Any, kind: type, change: Callable[[Any], Any]) -> Any:
 def to_json(value: Any) -> Json:
     """The tree as JSON values: a node becomes {"type": "module:Class", field: ...}, a tuple becomes a list.
 
+    A class of the user's own becomes {"type": "own:Class:<hash of its source>", ...}: where it comes from is not told,
+    so that whoever reads it back has to name it.
+
     Raises:
-      ConfigError: a value that is neither of the package nor int, float, bool, str, None or a tuple of these.
+      ConfigError: a value that is neither a config nor int, float, bool, str, None or a tuple of these; a class of the
+        user's own that is defined within a function.
     """
     if value is None or isinstance(value, _SCALARS):
         if isinstance(value, float) and not math.isfinite(value):
@@ -220,23 +228,30 @@ def to_json(value: Any) -> Json:
             f"a config holds int, float, bool, str, None, tuples and objects of odeembed; got {value!r} of type "
             f"{type(value).__name__}. Write it as one of these (a list as a tuple)."
         )
-    name = f"{type(value).__module__}:{type(value).__qualname__}"
-    _class_of(name)
+    name = _own_name(type(value)) or f"{type(value).__module__}:{type(value).__qualname__}"
+    if not name.startswith(_OWN):
+        _class_of(name)
     return {"type": name} | {field: to_json(getattr(value, field)) for field in _names(type(value))}
 
 
-def from_json(value: Json) -> Any:
+def from_json(value: Json, classes: Iterable[type] = ()) -> Any:
     """The inverse of `to_json`; builds this package's own dataclasses and linen modules and runs nothing else.
 
+    Args:
+      classes: of the user's own, which may be built too.
+
     Raises:
-      ConfigError: a class outside the package, an unknown field, or a value of the wrong type.
+      ConfigError: a class outside the package that is not among these, or that has changed; an unknown field, or a
+        value of the wrong type.
     """
     if isinstance(value, list):
-        return tuple(from_json(item) for item in value)
+        return tuple(from_json(item, classes) for item in value)
     if not isinstance(value, dict):
         return value
-    cls = _class_of(value.get("type"))
-    fields = {name: from_json(item) for name, item in value.items() if name != "type"}
+    name = value.get("type")
+    own = isinstance(name, str) and name.startswith(_OWN)
+    cls = _own_class(name, classes) if own else _class_of(name)
+    fields = {name: from_json(item, classes) for name, item in value.items() if name != "type"}
     names, hints = _names(cls), _hints(cls)
     for name, item in fields.items():
         if name not in names:
@@ -320,6 +335,30 @@ def load_config(path: str | Path, size: str) -> Experiment:
     return check(experiments[size])
 
 
+def own_classes(config: Any) -> tuple[type, ...]:
+    """The classes of a config's tree that are not of this package."""
+    nodes = [config]
+    for _, value in walk(config):
+        nodes += [item for item in (value if isinstance(value, tuple) else (value,)) if is_config(item)]
+    return tuple(dict.fromkeys(type(node) for node in nodes if not _is_ours(type(node))))
+
+
+def classes_of_config(path: str | Path) -> tuple[type, ...]:
+    """Runs a config file and returns the classes of its experiments that are not of this package.
+
+    Raises:
+      MissingFileError: no such file; ConfigError: the file fails, or defines no experiments.
+    """
+    file = find_config(path)
+    experiments = _run_config(file).get("experiments")
+    if not isinstance(experiments, Mapping):
+        raise ConfigError(
+            f"{file} defines no `experiments`. Name the config file that the run was trained by."
+        )
+    found = (cls for one in experiments.values() if is_config(one) for cls in own_classes(one))
+    return tuple(dict.fromkeys(found))
+
+
 def find_config(path: str | Path) -> Path:
     """The config file meant by a path, by a name in ./configs, or by a name in the configs of this checkout."""
     if not Path(path).stem.strip("."):
@@ -371,6 +410,52 @@ def _names(cls: type) -> list[str]:
 
 def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
+
+
+def _is_ours(cls: type) -> bool:
+    return _MODULE.fullmatch(cls.__module__) is not None
+
+
+def _own_name(cls: type) -> str | None:
+    """What JSON calls a class that is not of this package; None of one that is."""
+    if _is_ours(cls):
+        return None
+    if not cls.__qualname__.isidentifier():
+        raise ConfigError(
+            f"{cls.__qualname__} is defined within a function or a class, where nothing that reads the run back could "
+            f"name it. Define it at the top of its file."
+        )
+    return f"{_OWN}{cls.__name__}:{_source_hash(cls)}"
+
+
+def _source_hash(cls: type) -> str:
+    """Of the functions of a class and of its bases that are not of a library, comments and layout left out."""
+    parts = []
+    for base in cls.__mro__:
+        for name, value in sorted(vars(base).items()):
+            function = inspect.unwrap(value) if inspect.isfunction(value) else None
+            # Functions that dataclasses and flax make have no source; those of libraries are told by their versions.
+            with contextlib.suppress(OSError, TypeError, SyntaxError):
+                if function is not None and base.__module__.partition(".")[0] not in _LIBRARIES:
+                    source = textwrap.dedent(inspect.getsource(function))
+                    parts.append(f"{name}\n{ast.unparse(ast.parse(source))}")
+    return hashlib.sha256("\n\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _own_class(name: str, classes: Iterable[type]) -> type:
+    _, called, source = (*name.split(":", 2), "")[:3]
+    found = next((cls for cls in classes if cls.__name__ == called), None)
+    if found is None:
+        raise ConfigError(
+            f"{called[:80]!r} is a class that odeembed does not have, of the config that the run was trained by. Name "
+            f"that file with --config FILE, which runs it; or give the class itself (classes=...)."
+        )
+    if _own_name(found) != name:
+        raise ConfigError(
+            f"{called} is not what it was when the run was trained: the hash of its source was {source[:16]!r}, and is "
+            f"{_source_hash(found)!r}. Name the file as it was then."
+        )
+    return found
 
 
 def _class_of(name: Any) -> type:

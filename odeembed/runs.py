@@ -37,6 +37,7 @@ from odeembed.experiment import (
     from_json,
     identity,
     load_config,
+    own_classes,
     replace_nodes,
     to_json,
 )
@@ -102,6 +103,7 @@ class Run:
       model: the experiment's, for this vocabulary.
       params: of the checkpoint opened, their moving average when one was kept.
       step: that the checkpoint was saved after.
+      classes: of the user's own, which its experiment has.
     """
 
     path: Path
@@ -110,19 +112,24 @@ class Run:
     model: nn.Module
     params: Any
     step: int
+    classes: tuple[type, ...] = ()
 
     @classmethod
-    def open(cls, path: Path | str, which: Which = "best") -> "Run":
+    def open(cls, path: Path | str, which: Which = "best", classes: Iterable[type] = ()) -> "Run":
         """Opens a checkpoint of a run: the best, the latest, or that of a step.
+
+        Args:
+          classes: of the user's own, where its experiment has any.
 
         Raises:
           RunError: not a run directory; CheckpointError: no such checkpoint.
         """
-        path = Path(path)
-        experiment = read_plan(path).experiment
+        path, classes = Path(path), tuple(classes)
+        experiment = read_plan(path, classes).experiment
         vocabulary = load_vocabulary(path / VOCABULARY) if _has_words(experiment) else None
         step, params = Checkpoints(path).restore_params(which)
-        return cls(path, experiment, vocabulary, _specialise(experiment.model, vocabulary), params, step)
+        model = _specialise(experiment.model, vocabulary)
+        return cls(path, experiment, vocabulary, model, params, step, classes)
 
     @cached_property
     def dataset(self) -> Any:
@@ -242,7 +249,7 @@ class Run:
 
     def beside(self, path: Path | str) -> "Run":
         """Another run, opened at its best checkpoint, to judge this one by; RunError where there is none."""
-        return Run.open(path)
+        return Run.open(path, classes=self.classes)
 
     def fit(self, model: nn.Module, objective: Any, batch: Callable[[int], Batch], steps: int) -> Any:
         """Parameters of another model after a few steps on other data, with this run's seed; nothing is saved."""
@@ -305,7 +312,7 @@ def train(
     text = json.dumps(_plan_to_json(plan), indent=1) + "\n"  # before anything is written: it may be refused
     if begun and cluster.any_of(cluster.first() and (path / EXPERIMENT).exists()):
         cluster.alone(lambda: _refuse_different(path, plan), f"looking at {path}")
-        return resume(path, report)
+        return resume(path, report, own_classes(plan.experiment))
     cluster.alone(lambda: _refuse_other(path, plan), f"looking at {path}")
     dataset = _open_data(plan.experiment)
 
@@ -318,22 +325,30 @@ def train(
 
 
 def resume(
-    path: Path | str, report: Callable[[Mapping[str, Any]], object] | None = None
+    path: Path | str,
+    report: Callable[[Mapping[str, Any]], object] | None = None,
+    classes: Iterable[type] = (),
 ) -> dict[str, Any] | None:
     """Continues an unfinished run as if it had never stopped; of a finished one it returns the result.
+
+    Args:
+      classes: of the user's own, where its experiment has any.
 
     Raises:
       RunError: not a run directory; CheckpointError: damaged checkpoints; ConfigError: the data has changed.
     """
     path = Path(path)
-    plan = read_plan(path)
+    plan = read_plan(path, classes)
     if (path / RESULT).exists():
         return read_result(path / RESULT)
     return _run(plan, path, _open_data(plan.experiment), report, resume=True)
 
 
-def read_plan(path: Path | str) -> Plan:
+def read_plan(path: Path | str, classes: Iterable[type] = ()) -> Plan:
     """Reads experiment.json of a run directory, which can only name this package's own classes.
+
+    Args:
+      classes: of the user's own, which it may name too.
 
     Raises:
       RunError: there is none, or it is not what this version writes.
@@ -345,7 +360,8 @@ def read_plan(path: Path | str) -> Plan:
         )
     try:
         found = json.loads(file.read_text("utf-8"))
-        plan = Plan(from_json(found["experiment"]), found["config"], found["size"], tuple(found["overrides"]))
+        experiment = from_json(found["experiment"], tuple(classes))
+        plan = Plan(experiment, found["config"], found["size"], tuple(found["overrides"]))
     except ConfigError as error:
         raise RunError(f"{file}: {error}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -377,14 +393,19 @@ def read_result(file: Path | str) -> dict[str, Any]:
     raise RunError(f"{file} is not a result of odeembed. Name a result.json, or a file of results/.")
 
 
-def publish(path: Path | str, results: Path | str = "results", name: str | None = None) -> Path:
+def publish(
+    path: Path | str,
+    results: Path | str = "results",
+    name: str | None = None,
+    classes: Iterable[type] = (),
+) -> Path:
     """Copies a finished run's result to results/<config>-<size>-seed<k>.json and returns that path.
 
     Raises:
       RunError: no result yet, or settings were overridden and no `name` tells what the run is.
     """
     path = Path(path)
-    plan = read_plan(path)
+    plan = read_plan(path, classes)
     if not (path / RESULT).exists():
         raise RunError(f"{path} has no result yet. Finish it with: odeembed resume {path}")
     result = read_result(path / RESULT)
@@ -400,14 +421,14 @@ def publish(path: Path | str, results: Path | str = "results", name: str | None 
     return target
 
 
-def facts(path: Path | str) -> Facts:
-    """What the files of a run tell of it.
+def facts(path: Path | str, classes: Iterable[type] = ()) -> Facts:
+    """What the files of a run tell of it; `classes` as of `Run.open`.
 
     Raises:
       RunError: not a run directory, or a damaged one.
     """
     path = Path(path)
-    plan = read_plan(path)
+    plan = read_plan(path, classes)
     result = read_result(path / RESULT) if (path / RESULT).exists() else None
     return Facts(
         path.resolve().name,
@@ -420,30 +441,40 @@ def facts(path: Path | str) -> Facts:
     )
 
 
-def report(path: Path | str, output: Path | str | None = None, which: Which = "best") -> Path:
+def report(
+    path: Path | str,
+    output: Path | str | None = None,
+    which: Which = "best",
+    classes: Iterable[type] = (),
+) -> Path:
     """Writes the report of a run, one HTML page that needs nothing beside it; by default RUN/report.html.
+
+    `which` and `classes` are as of `Run.open`.
 
     Raises:
       RunError: not a run directory; CheckpointError: no such checkpoint.
     """
     from odeembed.pages.report import report
 
-    output = Path(path) / REPORT if output is None else Path(output)
-    _write(output, report(Run.open(path, which), facts(path)))
+    output, classes = Path(path) / REPORT if output is None else Path(output), tuple(classes)
+    _write(output, report(Run.open(path, which, classes), facts(path, classes)))
     return output
 
 
 def compare(
-    paths: Sequence[Path | str], output: Path | str = "runs/comparison.html"
+    paths: Sequence[Path | str], output: Path | str = "runs/comparison.html", classes: Iterable[type] = ()
 ) -> tuple[Path, list[Facts]]:
     """Writes a page of several runs beside each other; returns its path and what is known of the runs.
+
+    `classes` are as of `Run.open`.
 
     Raises:
       ConfigError: no run; RunError: not a run directory.
     """
     from odeembed.pages.comparison import comparison
 
-    found = [facts(path) for path in paths]
+    classes = tuple(classes)
+    found = [facts(path, classes) for path in paths]
     page = comparison(found)
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -548,7 +579,10 @@ class Compared(NamedTuple):
 
 
 def reproduce(
-    result: Path | str, path: Path | str | None = None, tolerance: float = 0.02
+    result: Path | str,
+    path: Path | str | None = None,
+    tolerance: float = 0.02,
+    classes: Iterable[type] = (),
 ) -> list[Compared] | None:
     """Runs a published result's experiment again and compares; None when a signal stopped it.
 
@@ -557,12 +591,14 @@ def reproduce(
 
     Args:
       path: run directory; by default runs/reproduce-<name of the result>.
+      classes: of the user's own, where the experiment has any.
     """
     recorded = read_result(result)
     path = Path(path) if path is not None else reproduction_path(result)
-    experiment = from_json(recorded["experiment"])
-    if (path / EXPERIMENT).exists() and read_plan(path).experiment == experiment:
-        again = resume(path)
+    classes = tuple(classes)
+    experiment = from_json(recorded["experiment"], classes)
+    if (path / EXPERIMENT).exists() and read_plan(path, classes).experiment == experiment:
+        again = resume(path, classes=classes)
     else:
         again = train(experiment, path, config=recorded["config"], size=recorded["size"])
     if again is None:
@@ -623,7 +659,7 @@ def _run(
         return None
     if not cluster.first():
         return {}
-    run = Run.open(path)
+    run = Run.open(path, classes=own_classes(plan.experiment))
     run.__dict__["dataset"] = dataset  # it is open already
 
     def notice(text: str) -> None:
@@ -756,7 +792,7 @@ def _refuse_other(path: Path, plan: Plan) -> None:
 
 
 def _refuse_different(path: Path, plan: Plan) -> None:
-    changed = differences(read_plan(path).experiment, plan.experiment)
+    changed = differences(read_plan(path, own_classes(plan.experiment)).experiment, plan.experiment)
     if changed:
         shown = "; ".join(changed[:5]) + (f"; and {len(changed) - 5} more" if len(changed) > 5 else "")
         raise RunError(

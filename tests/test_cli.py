@@ -258,6 +258,45 @@ def test_completion_is_a_script_that_knows_the_verbs(shell, capsys, tmp_path):
         assert "_shtab_odeembed_train_pos_0_COMPGEN=_shtab_compgen_files" in out
 
 
+OWN = """
+from dataclasses import replace
+
+import flax.linen as nn
+from grammar import experiments as grammar
+
+from odeembed.models.encoders import JumpFlow
+from odeembed.models.interpolator import Jump, MaskedInterpolator
+
+
+class Decay(nn.Module):
+    event_ndim = 1
+
+    @nn.compact
+    def __call__(self, t, y, context=None):
+        return -nn.softplus(self.param("rate", nn.initializers.zeros, (y.shape[-1],))) * y
+
+
+body = Jump(flow=JumpFlow(hidden=8, field=Decay()))
+experiments = {"small": replace(grammar["small"], model=MaskedInterpolator(embed_dim=8, body=body))}
+"""
+
+
+def test_a_run_with_a_field_of_ones_own_is_reopened_by_naming_its_config(folder, capsys):
+    (folder / "own.py").write_text(OWN)
+    assert spoken(["train", "own.py", "--run", "own"], capsys)[0] == 0
+    written = json.loads((folder / "own" / "experiment.json").read_text())
+    assert written["experiment"]["model"]["body"]["flow"]["field"]["type"].startswith("own:Decay:")
+    status, _, err = spoken(["neighbors", "own", "cat"], capsys)
+    assert status == 2 and "'Decay' is a class that odeembed does not have" in err
+    status, out, _ = spoken(["neighbors", "own", "cat", "--config", "own.py"], capsys)
+    assert status == 0 and out.startswith("cat: ")
+    for words in (["resume", "own"], ["report", "own"], ["compare", "own", "run"], ["publish", "own"]):
+        assert spoken([*words, "--config", "own.py"], capsys)[0] == 0, words
+    (folder / "own.py").write_text(OWN.replace("softplus", "relu"))
+    status, _, err = spoken(["neighbors", "own", "cat", "--config", "own.py"], capsys)
+    assert status == 2 and "Decay is not what it was" in err
+
+
 def test_data_of_pairs(folder, capsys):
     source = 'TextFiles(("pairs.txt",)), unit="pair"'
     (folder / "pairs.py").write_text(CONFIG.replace('TextFiles(("text.txt",))', source))

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import linecache
+import re
 import sys
 import types
 from typing import Literal
@@ -148,6 +150,8 @@ def test_fingerprint_ignores_the_seed_and_nothing_else():
         "subprocess:Popen",
         "odeembed.experiment:nn",
         "odeembed.experiment:load_config",
+        "own:",
+        "own:system:0123456789abcdef",
         "x",
         3,
         None,
@@ -158,12 +162,54 @@ def test_json_that_names_anything_but_a_config_class_of_the_package_is_refused(n
         tree.from_json({"type": name})
 
 
-def test_a_class_outside_the_package_cannot_be_written():
+@dataclasses.dataclass(frozen=True)
+class Own:
+    """A score of the user's own."""
+
+    x: int = 1
+
+    def __call__(self, run):
+        return {"own/x": self.x}
+
+
+def test_a_class_of_ones_own_is_read_back_by_whoever_has_it_and_by_nobody_else():
+    written = small(scores=(Own(3),))
+    value = tree.to_json(written)
+    assert re.fullmatch(r"own:Own:[0-9a-f]{16}", value["scores"][0]["type"])
+    assert tree.own_classes(written) == (Own,)
+    assert tree.from_json(value, [Own]) == written
+    with pytest.raises(ConfigError, match=r"'Own' is a class that odeembed does not have.*--config FILE"):
+        tree.from_json(value)
+    value["scores"][0]["x"] = "three"
+    with pytest.raises(ConfigError, match="x must be int"):
+        tree.from_json(value, [Own])
+
+
+def test_a_class_of_ones_own_that_has_changed_is_refused(tmp_path):
+    def written(body: str) -> type:
+        (tmp_path / "mine.py").write_text(
+            "import dataclasses\n\n@dataclasses.dataclass(frozen=True)\nclass Mine:\n    x: int = 1\n\n"
+            f"    def __call__(self, run):\n{body}\n"
+            "from odeembed.experiment import load_config, replace\n"
+            "experiments = {'small': replace(load_config('demo', 'small'), scores=(Mine(),))}\n"
+        )
+        linecache.checkcache()
+        (cls,) = tree.classes_of_config(tmp_path / "mine.py")
+        return cls
+
+    cls = written("        return {'x': 1}")
+    value = tree.to_json(cls(2))
+    assert tree.from_json(value, [written("        # another word\n        return {'x':  1}")]).x == 2
+    with pytest.raises(ConfigError, match=r"Mine is not what it was"):
+        tree.from_json(value, [written("        return {'x': 2}")])
+
+
+def test_a_class_within_a_function_cannot_be_written():
     @dataclasses.dataclass(frozen=True)
     class Foreign:
         x: int = 1
 
-    with pytest.raises(ConfigError, match=r"module of odeembed"):
+    with pytest.raises(ConfigError, match="Define it at the top"):
         tree.to_json(small(scores=(Foreign(),)))
 
 
