@@ -38,7 +38,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads and
     precision; what was measured on an accelerator has -accelerator after its name. Of the gradient methods:
     adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances; of the solvers' convergence orders;
-    of what runs and files withstand battery, and of how fast batches are read reading.
+    of what runs and files withstand battery, and of how fast batches are read reading. Of all runs, index: what each
+    result was made of.
 
     Args:
       root: the checkout.
@@ -88,6 +89,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
             "series": _series(series),
         }
         found |= {f"{name}-{corpus}": table for name, table in drawn.items() if table}
+    if runs:
+        found["index"] = _index(row for rows in runs.values() for row in rows)
     found |= _densities(runs, measured["densities"])
     if spirals := _spirals(runs):
         found["spirals"] = spirals
@@ -150,7 +153,7 @@ def update(path: Path | str, root: Path | str = ".") -> bool:
     """
     path = Path(path)
     before = path.read_text(encoding="utf-8")
-    after = _filled(before, tables(root), path)
+    after = _filled(before, tables(root), path) if _MARKED.search(before) else before
     if after != before:
         path.write_text(after, encoding="utf-8")
     return after != before
@@ -163,6 +166,8 @@ def check(path: Path | str, root: Path | str = ".") -> list[str]:
       DataError: the file names a table that no result stands behind.
     """
     text = Path(path).read_text(encoding="utf-8")
+    if not _MARKED.search(text):
+        return []
     filled = _filled(text, tables(root), Path(path))
     pairs = zip(_MARKED.finditer(text), _MARKED.finditer(filled), strict=True)
     return [now["name"] for now, right in pairs if now["table"] != right["table"]]
@@ -184,7 +189,7 @@ def _read(root: Path) -> tuple[dict[str, list[Result]], dict[str, list[Result]]]
     """Runs by name without seed, and what the benchmarks found by its kind."""
     runs: dict[str, list[Result]] = defaultdict(list)
     for path in sorted((root / "results").glob("*.json")):
-        runs[re.sub(r"-seed\d+$", "", path.stem)].append(_load(path, "fingerprint"))
+        runs[re.sub(r"-seed\d+$", "", path.stem)].append({"file": path.stem, **_load(path, "fingerprint")})
     for name, rows in runs.items():
         if len(rows) > 1 and len({identity(row) for row in rows}) > 1:
             raise DataError(
@@ -210,6 +215,26 @@ def _load(path: Path, needed: str) -> Result:
 def _corpus(result: Result) -> str:
     """The first word of the config's name; gensim's results say it."""
     return result.get("corpus") or result["config"].split("_")[0]
+
+
+def _index(results: Iterable[Result]) -> str:
+    """A row for each result file: the config and seed behind it, the code, the settings' fingerprint, the cost."""
+    header = "result | config | size | seed | commit | fingerprint | device | steps | wall time"
+    rows = [
+        [
+            f"`{one['file']}`",
+            f"`{one['config']}`",
+            one["size"],
+            one["seed"],
+            f"`{_commit(one)}`",
+            f"`{one['fingerprint'][:10]}`",
+            f"{one['device']['count']} x {one['device']['kind']}",
+            f"{one['steps']:,}",
+            _minutes([one]),
+        ]
+        for one in results
+    ]
+    return _markdown(header, rows)
 
 
 def _interpolation(runs: Mapping[str, Sequence[Result]]) -> str:

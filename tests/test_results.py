@@ -21,6 +21,8 @@ def make_run(folder, config, seed, size="full", **changes):
         "size": size,
         "seed": seed,
         "fingerprint": config,
+        "commit": "0123456789abcdef",
+        "clean": True,
         "steps": 4000,
         "tokens": 18_000_000,
         "seconds": 1200.0,
@@ -70,6 +72,19 @@ def test_seeds_share_a_row_with_their_mean_and_half_range(checkout):
     assert (found["parameters (body)"], found["tokens"], found["seeds"]) == ("3.46 M (400 k)", "18 M", "2")
     assert (found["training memory"], found["wall time"]) == ("64 MiB", "20 min")
     assert dict(zip(header, gru, strict=True))["perplexity"] == "50.0"
+
+
+def test_the_index_traces_every_result_to_what_it_was_made_of(checkout):
+    make_run(checkout, "wiki_gru", 1, clean=False, fingerprint="f" * 64)
+    (checkout / "results" / "wiki_gru-full-seed0.json").unlink()
+    header, _, gru, *jumps = cells(tables(checkout)["index"])
+    made_of = ["result", "config", "size", "seed", "commit", "fingerprint", "device", "steps", "wall time"]
+    assert header == made_of
+    seen = dict(zip(made_of, gru, strict=True))
+    assert (seen["result"], seen["config"], seen["seed"]) == ("`wiki_gru-full-seed1`", "`wiki_gru`", "1")
+    assert (seen["commit"], seen["fingerprint"]) == ("`0123456789, with changes`", f"`{'f' * 10}`")
+    assert (seen["device"], seen["steps"], seen["wall time"]) == ("1 x cpu", "4,000", "20 min")
+    assert [row[0] for row in jumps] == ["`wiki_jump-full-seed0`", "`wiki_jump-full-seed1`"]
 
 
 def test_gaps_and_shifts(checkout):
@@ -179,6 +194,7 @@ def test_adaptive_runs_have_a_table_of_their_own_and_are_a_curve(checkout):
             ("random times", "0.4", "90.0 ± 0.0", "45.0 ± 0.0"),
         )
     ]
+    assert after.pop("index") != before.pop("index")
     assert after == before
     assert evaluations(checkout)["wiki"] == {
         "none": [(0.0, 100.0, 50.0)],
@@ -353,7 +369,9 @@ def write_result(folder, config, seed, **facts):
     """A result of a minute, at small size."""
     file = folder / "results" / f"{config}-small-seed{seed}.json"
     file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps({"config": config, "fingerprint": config, "seconds": 60.0, **facts}))
+    made = {"config": config, "size": "small", "seed": seed, "fingerprint": config, "seconds": 60.0}
+    made |= {"commit": None, "clean": None, "device": {"count": 1, "kind": "cpu"}}
+    file.write_text(json.dumps({**made, **facts}))
 
 
 def test_images_have_rows_by_model_and_by_exactness(tmp_path):
@@ -372,7 +390,6 @@ def test_images_have_rows_by_model_and_by_exactness(tmp_path):
             "mnist_odenet",
             seed,
             experiment={"model": tree},
-            device={"count": 1, "kind": "cpu"},
             parameters={"total": 208266},
             memory={"step_bytes": 2**20},
             time={"step": 50.0},
