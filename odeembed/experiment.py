@@ -249,8 +249,7 @@ def from_json(value: Json, classes: Iterable[type] = ()) -> Any:
     if not isinstance(value, dict):
         return value
     name = value.get("type")
-    own = isinstance(name, str) and name.startswith(_OWN)
-    cls = _own_class(name, classes) if own else _class_of(name)
+    cls = _own_class(str(name), classes) if str(name).startswith(_OWN) else _class_of(name)
     fields = {name: from_json(item, classes) for name, item in value.items() if name != "type"}
     names, hints = _names(cls), _hints(cls)
     for name, item in fields.items():
@@ -429,10 +428,13 @@ def _own_name(cls: type) -> str | None:
 
 
 def _source_hash(cls: type) -> str:
-    """Of the functions of a class and of its bases that are not of a library, comments and layout left out."""
+    """Of the functions and constants of a class and its bases that are no library's, comments and layout left out."""
     parts = []
+    fields = {field.name for field in dataclasses.fields(cls)}  # whose values stand in the JSON
     for base in cls.__mro__:
         for name, value in sorted(vars(base).items()):
+            if isinstance(value, (*_SCALARS, tuple)) and name not in fields and not name.startswith("__"):
+                parts.append(f"{name} = {value!r}")
             function = inspect.unwrap(value) if inspect.isfunction(value) else None
             # Functions that dataclasses and flax make have no source; those of libraries are told by their versions.
             with contextlib.suppress(OSError, TypeError, SyntaxError):
@@ -447,8 +449,8 @@ def _own_class(name: str, classes: Iterable[type]) -> type:
     found = next((cls for cls in classes if cls.__name__ == called), None)
     if found is None:
         raise ConfigError(
-            f"{called[:80]!r} is a class that odeembed does not have, of the config that the run was trained by. Name "
-            f"that file with --config FILE, which runs it; or give the class itself (classes=...)."
+            f"{called[:80]!r} is a class that odeembed does not have, of who trained the run. Name the config that "
+            f"defines it with --config FILE, which runs it; or give the class itself (classes=...)."
         )
     if _own_name(found) != name:
         raise ConfigError(

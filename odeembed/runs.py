@@ -23,6 +23,7 @@ from odeembed.batch import Batch
 from odeembed.codes import Coder
 from odeembed.data.buckets import Share
 from odeembed.data.vocabulary import Vocabulary, load_vocabulary
+from odeembed.demo import experiments
 from odeembed.errors import ConfigError, DataError, MissingFileError, RunError
 from odeembed.evaluate import adjoints, orders
 from odeembed.evaluate.densities import drawn
@@ -36,7 +37,6 @@ from odeembed.experiment import (
     fingerprint,
     from_json,
     identity,
-    load_config,
     own_classes,
     replace_nodes,
     to_json,
@@ -345,10 +345,10 @@ def resume(
 
 
 def read_plan(path: Path | str, classes: Iterable[type] = ()) -> Plan:
-    """Reads experiment.json of a run directory, which can only name this package's own classes.
+    """Reads experiment.json of a run directory; nothing that it names is run.
 
     Args:
-      classes: of the user's own, which it may name too.
+      classes: of the user's own, which it may have beside those of this package.
 
     Raises:
       RunError: there is none, or it is not what this version writes.
@@ -499,11 +499,11 @@ class Demo(NamedTuple):
 
 
 def demo(path: Path | str = "runs/demo") -> Demo | None:
-    """Trains configs/demo.py, or continues or reopens it, and shows what came of it; None when a signal stopped it."""
+    """Trains the demonstration, continues or reopens it, and shows what came of it; None when a signal stopped it."""
     from odeembed.plots.run import draw  # matplotlib: a second that the other verbs need not wait
 
     path = Path(path)
-    experiment = load_config("demo", "small")
+    experiment = experiments["small"]
     ours = (path / EXPERIMENT).exists() and not differences(read_plan(path).experiment, experiment)
     result = resume(path) if ours else train(experiment, path, config="demo")
     if result is None:

@@ -186,9 +186,11 @@ def test_a_class_of_ones_own_is_read_back_by_whoever_has_it_and_by_nobody_else()
 
 
 def test_a_class_of_ones_own_that_has_changed_is_refused(tmp_path):
-    def written(body: str) -> type:
+    def written(body: str, constant: int = 1) -> type:
         (tmp_path / "mine.py").write_text(
-            "import dataclasses\n\n@dataclasses.dataclass(frozen=True)\nclass Mine:\n    x: int = 1\n\n"
+            "import dataclasses\nfrom typing import ClassVar\n\n"
+            "@dataclasses.dataclass(frozen=True)\nclass Mine:\n    x: int = 1\n"
+            f"    unit: ClassVar[int] = {constant}\n\n"
             f"    def __call__(self, run):\n{body}\n"
             "from odeembed.experiment import load_config, replace\n"
             "experiments = {'small': replace(load_config('demo', 'small'), scores=(Mine(),))}\n"
@@ -202,6 +204,8 @@ def test_a_class_of_ones_own_that_has_changed_is_refused(tmp_path):
     assert tree.from_json(value, [written("        # another word\n        return {'x':  1}")]).x == 2
     with pytest.raises(ConfigError, match=r"Mine is not what it was"):
         tree.from_json(value, [written("        return {'x': 2}")])
+    with pytest.raises(ConfigError, match=r"Mine is not what it was"):
+        tree.from_json(value, [written("        return {'x': 1}", constant=2)])
 
 
 def test_a_class_within_a_function_cannot_be_written():

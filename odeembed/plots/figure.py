@@ -19,12 +19,19 @@ HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo")
 GREY = "#767676"
 
 
-def panels(columns: int = 1, width: float = 6.4, height: float = 3.6) -> tuple[Figure, list[Axes]]:
-    """Makes a figure with panels side by side; sizes in inches.
+class Shown(Figure):
+    """A figure that belongs to no window and no global list, so that drawing needs no display and leaks no memory.
 
-    The figure belongs to no window and no global list, so that drawing needs no display and leaks no memory.
+    In a notebook it shows itself where it is the last value of a cell.
     """
-    figure = Figure(figsize=(width, height), layout="constrained")
+
+    def _repr_png_(self) -> bytes:
+        return png(self, "", dpi=100)
+
+
+def panels(columns: int = 1, width: float = 6.4, height: float = 3.6) -> tuple[Figure, list[Axes]]:
+    """Makes a figure with panels side by side; sizes in inches."""
+    figure = Shown(figsize=(width, height), layout="constrained")
     axes = list(figure.subplots(1, columns, squeeze=False)[0])
     _dress(axes)
     return figure, axes
@@ -32,7 +39,7 @@ def panels(columns: int = 1, width: float = 6.4, height: float = 3.6) -> tuple[F
 
 def mosaic(rows: Sequence[Sequence[str]], width: float, height: float) -> tuple[Figure, dict[str, Axes]]:
     """Makes a figure with named panels in rows; one whose name stands in several places takes them all."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Shown(figsize=(width, height), layout="constrained")
     axes = figure.subplot_mosaic([list(row) for row in rows])
     _dress(axes.values())
     return figure, axes
