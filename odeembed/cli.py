@@ -458,8 +458,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     _print_numbers(found)
     if failed := found.get("solver/failed", 0.0):
         print(
-            f"odeembed: {failed:.0%} of the solves failed, and the numbers are of paths cut short. Loosen --rtol "
-            f"and --atol, or train with a larger max_steps in the model's solve settings.",
+            f"odeembed: {failed:.0%} of the solves failed, and the numbers are of paths cut short. Name a solver of "
+            f"higher order (--solver dopri5), loosen --rtol and --atol, or train with a larger max_steps in the "
+            f"model's solve settings.",
             file=sys.stderr,
         )
     if arguments.scores:

@@ -38,8 +38,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads and
     precision; what was measured on an accelerator has -accelerator after its name. Of the gradient methods:
     adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances; of the solvers' convergence orders;
-    of what runs and files withstand battery, and of how fast batches are read reading. Of all runs, index: what each
-    result was made of.
+    of what runs and files withstand battery, of how fast batches are read reading, and of how fast a page answers
+    moves. Of all runs, index: what each result was made of.
 
     Args:
       root: the checkout.
@@ -102,6 +102,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
         found[f"solver-circumstances{end}"] = _solver_circumstances(measured_there)
     if measured["reading"]:
         found["reading"] = _reading(measured["reading"])
+    if measured["moves"]:
+        found["moves"] = _moves(measured["moves"])
     if measured["battery"]:
         found["battery"] = _battery(measured["battery"])
     if measured["overheads"]:
@@ -629,6 +631,18 @@ def _reading(results: Iterable[Result]) -> str:
                 ]
             )
     return _markdown(" | ".join([header, *(f"{count} processes over one" for count in counts[1:])]), rows)
+
+
+def _moves(results: Iterable[Result]) -> str:
+    """What was done on the page, and how much of a tenth of a second it took."""
+    rows = []
+    for result in results:
+        for row in result["rows"]:
+            times = row["milliseconds"]
+            median, most = statistics.median(times), statistics.quantiles(times, n=20, method="inclusive")[-1]
+            rows.append([row["name"], len(times), f"{median / 100:.2f}", f"{most / 100:.2f}"])
+    header = "what is done | times | median, in tenths of a second | all but one of twenty within"
+    return _markdown(header, rows)
 
 
 def _battery(results: Iterable[Result]) -> str:

@@ -110,7 +110,9 @@ function sentence(holder, path, { start = null, toggled = null } = {}) {
   holder.append(make("div", { className: "tokens" }, ...tokens));
   const charts = make("div", { className: "charts" });
   const over = chart(charts, `Probability of ${path.words.join(", ")} over time.`, true);
-  const now = chart(charts, "The likeliest words at the time of the slider.");
+  const now = make("ol", { className: "bars" });
+  now.setAttribute("aria-label", "the likeliest words at this time, and their probabilities");
+  charts.append(now);
   const plane = chart(charts, "The hidden state in the plane of its two main directions, and its vector field.");
   const lines = path.words.slice(0, SHOWN_WORDS).map((word, k) => styled(
     { type: "scatter", mode: "lines", name: label(word), x: path.times, y: path.probability.map((row) => row[k]) }, k));
@@ -136,28 +138,37 @@ function sentence(holder, path, { start = null, toggled = null } = {}) {
   });
   const ways = [styled({ ...along(flow) }, 0), { ...along(jumps), line: { width: 1, color: "#8a8a8a", dash: "dot" } }];
   const extent = Math.max(1e-9, ...points.map(([x, y]) => Math.max(Math.abs(x), Math.abs(y))));
+  const bars = Array.from({ length: Math.min(SHOWN_WORDS, path.likeliest[0].length) }, () => {
+    const [name, bar, share] = [make("span"), make("span", { className: "bar" }), make("span", { className: "share" })];
+    now.append(make("li", {}, name, make("span", { className: "track" }, bar), share));
+    return { name, bar, share };
+  });
+  const most = Math.max(0.05, ...path.chances.flat());
+  const share = path.variance.map((v) => `${Math.round(100 * v)} %`);
+  const dot = ([x, y]) => ({ type: "circle", xsizemode: "pixel", ysizemode: "pixel", xanchor: x, yanchor: y,
+    x0: -6, x1: 6, y0: -6, y1: 6, fillcolor: LOOK.palette[1], line: { width: 0 } });
+  const planeLayout = (point) => ({ showlegend: false, shapes: [dot(point)],
+    xaxis: { title: { text: `first direction (${share[0]})` }, zeroline: false },
+    yaxis: { title: { text: `second direction (${share[1]})` }, zeroline: false } });
+  const tips = { type: "scatter", mode: "markers+text", x: at.map((p) => p[0]), y: at.map((p) => p[1]), text: names,
+    textposition: "top center", textfont: { size: 10 }, hoverinfo: "text", marker: { size: 4, color: LOOK.palette[0] } };
+  let shown = null; // the whole time that the arrows are of
   const moved = (t) => {
     const i = before(path.times, t);
     Plotly.relayout(over, { "shapes[0].x0": t, "shapes[0].x1": t });
-    const order = path.likeliest[i].slice(0, SHOWN_WORDS).map((word, k) => [word, path.chances[i][k]]).reverse();
-    draw(now, [{ type: "bar", orientation: "h", x: order.map((o) => o[1]), y: order.map((o) => label(o[0])),
-      marker: { color: LOOK.palette[0] }, hoverinfo: "x" }],
-      { xaxis: { title: { text: "probability" }, range: [0, Math.max(0.05, ...path.chances.flat())] },
-        yaxis: { type: "category", automargin: true } });
-    const traces = [];
-    if (path.places.length) {
-      const moment = Math.min(path.field.length - 1, Math.max(0, Math.floor(t - first)));
-      traces.push({ type: "scatter", mode: "lines", hoverinfo: "skip", line: { color: "#b5b5b5", width: 1 },
-        ...arrows(path.places, path.field[moment], extent * 0.17) });
+    bars.forEach(({ name, bar, share }, k) => {
+      name.textContent = path.likeliest[i][k];
+      bar.style.width = `${100 * path.chances[i][k] / most}%`;
+      share.textContent = path.chances[i][k].toFixed(3);
+    });
+    const moment = Math.min(path.field.length - 1, Math.max(0, Math.floor(t - first)));
+    if (moment === shown) Plotly.relayout(plane, { "shapes[0].xanchor": points[i][0], "shapes[0].yanchor": points[i][1] });
+    else {
+      const field = path.places.length ? [{ type: "scatter", mode: "lines", hoverinfo: "skip",
+        line: { color: "#b5b5b5", width: 1 }, ...arrows(path.places, path.field[moment], extent * 0.17) }] : [];
+      draw(plane, [...field, ...ways, tips], planeLayout(points[i]));
+      shown = moment;
     }
-    traces.push(...ways);
-    traces.push({ type: "scatter", mode: "markers+text", x: at.map((p) => p[0]), y: at.map((p) => p[1]), text: names,
-      textposition: "top center", textfont: { size: 10 }, hoverinfo: "text", marker: { size: 4, color: LOOK.palette[0] } });
-    traces.push({ type: "scatter", mode: "markers", x: [points[i][0]], y: [points[i][1]], hoverinfo: "skip",
-      marker: { size: 12, color: LOOK.palette[1] } });
-    const share = path.variance.map((v) => `${Math.round(100 * v)} %`);
-    draw(plane, traces, { showlegend: false, xaxis: { title: { text: `first direction (${share[0]})` }, zeroline: false },
-      yaxis: { title: { text: `second direction (${share[1]})` }, zeroline: false } });
     const near = path.ticks.reduce((best, tick, k) => (Math.abs(tick - t) < Math.abs(path.ticks[best] - t) ? k : best), 0);
     tokens.forEach((token, k) => token.classList.toggle("now", k === near));
     holder.dataset.time = t;

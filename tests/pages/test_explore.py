@@ -187,9 +187,10 @@ def test_in_a_browser_typing_and_dragging_change_the_picture(explorers, browser,
         form = browser.find("form[data-verb=sentence]")
         browser.wait("a0.dataset.answered === '1'", form)
         field = browser.find("form[data-verb=sentence] input")
-        state = (
-            "JSON.stringify([...document.querySelectorAll('#sentence .chart')].map((chart) => chart.data))"
+        drawn = (
+            "[...document.querySelectorAll('#sentence .chart')].map((one) => [one.data, one.layout.shapes])"
         )
+        state = f"JSON.stringify([{drawn}, document.querySelector('#sentence .bars').textContent])"
         before = browser.value(state)
         field.clear()
         field.send_keys(f"the {hostile} stone lay ___ a house\n")
