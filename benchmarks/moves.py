@@ -8,10 +8,13 @@ from it. A move ends when the browser has painted what it changed; what it does 
 """
 
 import argparse
+import contextlib
+import re
+import signal
+import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,7 @@ import numpy as np
 from browser import Browser, chromium
 from recording import RESULTS, circumstances, write_result
 
-from odeembed.pages.explore import Explorer, serve
-from odeembed.runs import Run
+from odeembed.runs import read_plan
 
 # Both wait for the second frame: the first one is that in which the page draws.
 _PAINTED = "requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - begin)))"
@@ -48,27 +50,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--moves", type=int, default=60, help="of each kind")
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
-    run = Run.open(options.run)
-    rows = [
-        {"name": name, "milliseconds": milliseconds}
-        for name, milliseconds in measure(Explorer(run), options.moves).items()
-    ]
-    result = {"kind": "moves", "config": run.plan.config, "size": run.plan.size, "rows": rows}
+    plan = read_plan(options.run)
+    with explored(options.run) as url:
+        measured = measure(url, options.moves)
+    rows = [{"name": name, "milliseconds": milliseconds} for name, milliseconds in measured.items()]
+    result = {"kind": "moves", "config": plan.config, "size": plan.size, "rows": rows}
     print(write_result(options.results / "moves.json", result | circumstances("jax", "plotly", "selenium")))
     return 0
 
 
-def measure(explorer: Explorer, moves: int) -> dict[str, list[float]]:
+@contextlib.contextmanager
+def explored(run: Path) -> Iterator[str]:
+    """The address of the page while it is served by the command."""
+    words = [sys.executable, "-m", "odeembed", "explore", str(run), "--no-browser"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            yield re.findall(r"http://\S+", server.stdout.readline())[0]
+        finally:
+            server.send_signal(signal.SIGINT)
+
+
+def measure(url: str, moves: int) -> dict[str, list[float]]:
     """Milliseconds of every move, by what was done."""
-    begun, found = threading.Event(), []
-
-    def ready(url: str, server: Any) -> None:
-        found.extend((url, server))
-        begun.set()
-
-    threading.Thread(target=serve, args=(explorer,), kwargs={"ready": ready}, daemon=True).start()
-    begun.wait()
-    url, server = found
     with tempfile.TemporaryDirectory() as folder, chromium(Path(folder)) as browser:
         browser.open(url)
         form = browser.find("form[data-verb=sentence]")
@@ -83,7 +87,6 @@ def measure(explorer: Explorer, moves: int) -> dict[str, list[float]]:
         hide = repeated(browser, form, moves, lambda i: f"#sentence .token:nth-child({i % count + 1})")
         words = browser.find("form[data-verb=neighbors]")
         near = repeated(browser, words, moves, lambda i: "form[data-verb=neighbors]")
-    server.shutdown()
     return {"the slider is moved": time, "a word is hidden or shown": hide, "neighbours are asked for": near}
 
 

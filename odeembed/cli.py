@@ -698,6 +698,8 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _explore(arguments: argparse.Namespace) -> int:
+    # The matrices of a move are small: with threads OpenBLAS, which looks at this once, takes several times as long.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from odeembed.pages.explore import Explorer, serve
 
     explorer = Explorer(_open(arguments))

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 from jaxtyping import Float
 
 from odeembed.batch import Batch
@@ -127,9 +128,11 @@ def principal_directions(matrix: Float[np.ndarray, "v d"], n: int) -> Float[np.n
         raise ConfigError(
             f"principal directions must number 0 to {d}, the dimension; got {n}. Ask for fewer."
         )
+    if n == 0:
+        return np.zeros((0, d), matrix.dtype)
     centred = np.asarray(matrix, np.float64) - matrix.mean(0, dtype=np.float64)
-    _, vectors = np.linalg.eigh(centred.T @ centred)  # ascending
-    directions = vectors.T[::-1][:n]
+    _, vectors = scipy.linalg.eigh(centred.T @ centred, subset_by_index=[d - n, d - 1])  # ascending
+    directions = vectors.T[::-1]
     peaks = directions[np.arange(n), np.abs(directions).argmax(1)]
     return (directions * np.sign(peaks)[:, None]).astype(matrix.dtype)
 

@@ -30,7 +30,7 @@ function note(holder, found) {
 
 document.querySelectorAll("form[data-verb]").forEach((form) => {
   const verb = form.dataset.verb, problem = form.nextElementSibling, holder = problem.nextElementSibling;
-  let number = 0;
+  let number = 0, charts;
   const go = async (more = {}, start = null) => {
     const request = { ...more };
     for (const field of form.elements) {
@@ -42,10 +42,12 @@ document.querySelectorAll("form[data-verb]").forEach((form) => {
       if (mine !== number) return;
       problem.textContent = "";
       const fresh = make("div");
+      holder.replaceChildren(fresh); // charts take the size of their place
       if (verb === "sentence") {
         const hidden = new Set(found.hidden), gaps = new Set(found.gaps);
-        sentence(fresh, found.path, {
+        charts = sentence(fresh, found.path, {
           start,
+          old: charts,
           toggled: (i) => {
             if (gaps.has(i)) return;
             if (hidden.has(i)) hidden.delete(i); else hidden.add(i);
@@ -54,9 +56,7 @@ document.querySelectorAll("form[data-verb]").forEach((form) => {
         });
       } else SHOWN[verb](fresh, found);
       note(fresh, found);
-      holder.replaceChildren(fresh);
       form.dataset.answered = mine;
-      fresh.querySelectorAll(".chart").forEach((place) => Plotly.Plots.resize(place));
     } catch (error) {
       if (mine === number) problem.textContent = error.message;
     }

@@ -24,8 +24,8 @@ function styled(trace, number) {
   return { ...trace, line: { width: 2, color, dash: LOOK.dashes[number % LOOK.dashes.length] }, marker: { color, size: 5 } };
 }
 
-function chart(holder, text, wide = false) {
-  const place = make("div", { className: wide ? "chart wide" : "chart" });
+function chart(holder, text, wide = false, old = null) {
+  const place = old || make("div", { className: wide ? "chart wide" : "chart" });
   place.setAttribute("role", "img");
   place.setAttribute("aria-label", text);
   holder.append(place);
@@ -91,8 +91,9 @@ function arrows(places, slopes, size) {
   return { x, y };
 }
 
-// A sentence as a path in time: what would stand at time t, and where the hidden state is.
-function sentence(holder, path, { start = null, toggled = null } = {}) {
+// A sentence as a path in time: what would stand at time t, and where the hidden state is. Returns its charts, which
+// another sentence may be drawn into.
+function sentence(holder, path, { start = null, toggled = null, old = [null, null] } = {}) {
   const first = path.times[0], last = path.times[path.times.length - 1];
   const gap = path.visible.indexOf(false);
   const spelt = path.tokens.map((token, i) => (path.visible[i] || token === "___" ? token : `[${token}]`));
@@ -109,11 +110,12 @@ function sentence(holder, path, { start = null, toggled = null } = {}) {
   });
   holder.append(make("div", { className: "tokens" }, ...tokens));
   const charts = make("div", { className: "charts" });
-  const over = chart(charts, `Probability of ${path.words.join(", ")} over time.`, true);
+  const over = chart(charts, `Probability of ${path.words.join(", ")} over time.`, true, old[0]);
   const now = make("ol", { className: "bars" });
   now.setAttribute("aria-label", "the likeliest words at this time, and their probabilities");
   charts.append(now);
-  const plane = chart(charts, "The hidden state in the plane of its two main directions, and its vector field.");
+  const plane = chart(charts, "The hidden state in the plane of its two main directions, and its vector field.",
+    false, old[1]);
   const lines = path.words.slice(0, SHOWN_WORDS).map((word, k) => styled(
     { type: "scatter", mode: "lines", name: label(word), x: path.times, y: path.probability.map((row) => row[k]) }, k));
   const names = spelt.map(label);
@@ -178,6 +180,7 @@ function sentence(holder, path, { start = null, toggled = null } = {}) {
   const time = slider(first, last, begin, "time, in tokens", moved);
   holder.append(time.holder, charts);
   draw(over, lines, overLayout(begin)).then(time.show);
+  return [over, plane];
 }
 
 // Points that a flow carries from noise to data.
