@@ -151,6 +151,32 @@ def test_when_one_dies_the_others_end_and_say_so_and_fewer_go_on(process, how, s
 
 
 @pytest.mark.slow
+def test_a_run_goes_on_with_other_numbers_of_devices(tmp_path):
+    """On eight devices, then two, one, and eight again, with parameters in parts where there are several."""
+    long = {"steps": 200, "log_every": 1, "evaluate_every": 200, "checkpoint_every": 1000}
+    (whole,) = ran(tmp_path / "whole", 1, 1, experiment=long)
+    assert whole.status == 0, whole.err
+    run, begun = tmp_path / "run", []
+    for devices, at in ((8, 50), (2, 100), (1, 150), (8, None)):
+        stop = {} if at is None else {"process": 0, "at": at, "signal": "SIGTERM"}
+        layout = long | {"fsdp": min(devices, 2)}
+        (process,) = ran(run, 1, devices, resume=run.exists(), experiment=layout, **stop)
+        assert process.status == 0, process.err
+        begun += [int(step) for step in re.findall(r"resumed after step (\d+)", process.err)]
+    assert len(begun) == 3 and all(
+        at - 5 < step <= at for step, at in zip(begun, (50, 100, 150), strict=True)
+    )
+    found, wanted = (
+        [line for line in lines(one) if line["kind"] == "train"] for one in (run, tmp_path / "whole")
+    )
+    assert [line["step"] for line in found] == [line["step"] for line in wanted] == list(range(1, 201))
+    for step in begun:  # the loss of the next step, counted from 0
+        assert found[step]["loss"] == pytest.approx(wanted[step]["loss"], rel=1e-5)
+    for line, other in zip(found, wanted, strict=True):
+        assert line["loss"] == pytest.approx(other["loss"], rel=1e-4)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("process", "name"), [(1, "SIGTERM"), (0, "SIGUSR1")])
 def test_a_signal_to_one_stops_and_saves_all_at_the_same_step(process, name, one, tmp_path):
     run = tmp_path / "run"
