@@ -77,8 +77,7 @@ class Explorer:
             self.verbs["walk"] = self._walk
         if isinstance(run.model, Seq2Seq):
             self.verbs["say"] = self._say
-        if isinstance(run.model, DensityEstimator) and (found := density_in_time(run, count=1000, across=2)):
-            self._density = found
+        if isinstance(run.model, DensityEstimator) and density_in_time(run, count=2, across=2):
             self.verbs["draw"] = self._draw
         if not self.verbs:
             raise ConfigError(
@@ -143,8 +142,8 @@ class Explorer:
         scripts = "".join(
             f'<script src="{name}"></script>' for name in ("plotly.js", "page.js", "explore.js")
         )
-        kind = type(run.model).__name__
-        return framed(run.path.name, paragraph(f"A {kind} at step {run.step:,}."), sections, head, scripts)
+        lead = paragraph(f"A {type(run.model).__name__} at step {run.step:,}.")
+        return framed(run.path.resolve().name, lead, sections, head, scripts)
 
     def _example(self) -> str:
         """A held-out sentence, with gaps where they can be filled; some frequent words where the text is gone."""
