@@ -1,5 +1,9 @@
 """Exports: what other tools read is what the model holds, whatever the words look like."""
 
+import re
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +78,45 @@ def test_safetensors_opens_without_this_package(vectors, tmp_path):
     load_file = pytest.importorskip("safetensors.numpy").load_file
     exported = files.export(vectors, tmp_path / "vectors.safetensors", "safetensors")
     np.testing.assert_array_equal(load_file(exported.path)["embedding"], vectors.matrix)
+
+
+@pytest.mark.slow
+def test_tensorboard_serves_the_projector(vectors, tmp_path):
+    """The program itself, asked as its page asks it."""
+    pytest.importorskip("tensorboard")
+    exported = files.export(vectors, tmp_path / "vectors", "projector")
+    words = [sys.executable, "-m", "tensorboard.main", "--logdir", str(exported.path)]
+    words += ["--host", "127.0.0.1", "--port", "0", "--load_fast", "false"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            lines = iter(server.stderr or ())
+            address = next(
+                found[0] for line in lines if (found := re.search(r"http://127\.0\.0\.1:\d+/", line))
+            )
+
+            def asked(what: str) -> bytes:
+                query = f"{what}?run=.&name=tensors.tsv&num_rows=1000"
+                with urllib.request.urlopen(f"{address}data/plugin/projector/{query}", timeout=60) as answer:
+                    return answer.read()
+
+            matrix = np.frombuffer(asked("tensor"), np.float32).reshape(-1, 3)
+            rows = asked("metadata").decode().split("\n")[1:-1]
+        finally:
+            server.terminate()
+    np.testing.assert_array_equal(matrix, vectors.matrix)
+    assert tuple(files.unescape(row.split("\t")[0]) for row in rows) == WORDS
+
+
+def test_scikit_learn_finds_the_same_neighbours_in_the_plain_arrays():
+    neighbors = pytest.importorskip("sklearn.neighbors")
+    matrix = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
+    vectors = WordVectors(tuple(map(str, range(50))), matrix, np.arange(50))
+    found = (
+        neighbors.NearestNeighbors(metric="cosine")
+        .fit(vectors.matrix)
+        .kneighbors([vectors.vector("7")], 6)[1]
+    )
+    assert [vectors.words[row] for row in found[0][1:]] == [word for word, _ in vectors.neighbors("7", 5)]
 
 
 def test_ordinary_words_are_not_escaped():
