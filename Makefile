@@ -30,8 +30,6 @@ ENDS := $(addprefix --ignore=tests/,evaluate plots benchmarks data test_cli.py t
 	objectives/test_flow_matching.py objectives/test_series.py objectives/test_sequence.py test_translate.py \
 	test_configs.py test_docs.py test_notebooks.py test_demo.py pages/test_explore.py pages/test_report.py \
 	pages/test_facts.py pages/test_comparison.py)
-# What differs between versions shows in unoptimised programs too, which are compiled in two thirds of the time.
-lowest newest: export JAX_DISABLE_MOST_OPTIMIZATIONS = 1
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
