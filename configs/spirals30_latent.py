@@ -4,7 +4,8 @@
     odeembed plot runs/spirals30_latent-small-seed0            # the paths
 
 spirals50_latent.py and spirals100_latent.py see more times; the *_rnn.py predict what comes next. The size `drawn` has
-a field whose last layer is drawn as the others are, the size `first` a code that is always at the first time.
+a field whose last layer is drawn as the others are, the size `first` a code that is always at the first time, and the
+size `neither` both.
 """
 
 from dataclasses import replace
@@ -30,8 +31,7 @@ def seen_at(observed: int, like: Experiment) -> Experiment:
     return replace(like, data=data)
 
 
-# The last layer starts small: with paths that stay where they begin, training finds the spirals; with those of a field
-# that is drawn at random it mostly does not.
+# The last layer starts small, so that paths begin by staying where they are.
 decoder = FlowDecoder(
     hidden=16,
     field=MLPField(hidden=(64,), size_at_start=0.1),
@@ -60,6 +60,7 @@ sizes = {
     "small": small,
     "drawn": replace(small, model=drawn),
     "first": replace(small, model=model.clone(anywhere=False)),
+    "neither": replace(small, model=drawn.clone(anywhere=False)),
     "full": replace(small, steps=20_000),
 }
 experiments = {size: seen_at(30, one) for size, one in sizes.items()}
