@@ -462,7 +462,9 @@ def report(
     from odeembed.pages.report import report
 
     output, classes = Path(path) / REPORT if output is None else Path(output), tuple(classes)
-    _write(output, report(Run.open(path, which, classes), facts(path, classes)))
+    page = report(Run.open(path, which, classes), facts(path, classes))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    _write(output, page)
     return output
 
 

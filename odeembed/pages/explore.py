@@ -236,7 +236,7 @@ def serve(
         server = _server(explorer, host, port)
     except (OSError, OverflowError) as error:
         raise ConfigError(
-            f"cannot listen on {host}, port {port}: {error}. Choose another --port, or --host."
+            f"cannot listen on {host}, port {port}: {str(error).rstrip('.')}. Choose another --port, or --host."
         ) from None
     with server:
         shown = f"[{host}]" if ":" in host else host

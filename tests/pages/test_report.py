@@ -22,7 +22,7 @@ LARGEST = 6e6  # bytes
 )
 def test_each_kind_has_its_sections(kind, sections, request, tmp_path):
     path = request.getfixturevalue(kind)
-    page = runs.report(path, tmp_path / "report.html").read_text()
+    page = runs.report(path, tmp_path / "new" / "report.html").read_text()
     found = {part.partition('"')[0] for part in page.split('<section id="')[1:]}
     assert found == sections | {"results", "training", "cost", "again"}
     assert len(page.encode()) < LARGEST
