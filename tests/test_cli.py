@@ -217,7 +217,7 @@ def test_evaluate_publish_and_data(folder, capsys, monkeypatch):
 def test_report_and_compare_write_their_pages(folder, capsys, tmp_path):
     status, out, _ = spoken(["report", "run"], capsys)
     assert status == 0 and out == f"The report is in {Path('run/report.html')}\n"
-    assert "A sentence in time" in (folder / "run" / "report.html").read_text()
+    assert "Sentences in time" in (folder / "run" / "report.html").read_text()
     page = tmp_path / "page.html"
     status, out, _ = spoken(["compare", "run", "run", "--output", str(page)], capsys)
     lines = out.splitlines()

@@ -18,7 +18,7 @@ from odeembed.pages.page import Section, document, folded, paragraph, picture, s
 from odeembed.plots.run import (
     density_in_time,
     families,
-    held_out_path,
+    held_out_paths,
     held_out_trajectory,
     held_out_walk,
     own_pictures,
@@ -55,7 +55,7 @@ def _sections(run: Any, facts: Facts) -> Iterator[Section]:
         yield Section("results", "Results", _results(facts))
     shown: list[tuple[str, str, Callable[[], str]]] = []
     if isinstance(model, MaskedInterpolator):
-        shown.append(("sentence", "A sentence in time", lambda: _sentence(run)))
+        shown.append(("sentence", "Sentences in time", lambda: _sentences(run)))
     if isinstance(model, SentenceVAE) and model.latent:
         shown.append(("walk", "A walk between two sentences", lambda: _walk(run)))
     if isinstance(model, Seq2Seq):
@@ -94,13 +94,14 @@ def _results(facts: Facts) -> str:
     return body + (folded(f"{len(rest)} more", table(("metric", "value"), rest)) if rest else "")
 
 
-def _sentence(run: Any) -> str:
+def _sentences(run: Any) -> str:
     told = (
-        "A held-out sentence, two of its words hidden (dashed). Between the words that are seen the hidden state flows "
+        "Held-out sentences, two words of each hidden (dashed). Between the words that are seen the hidden state flows "
         "under the learned equation; move the slider to see what the model would say at any time, one between two "
         "words too. The arrows are the vector field in the plane of the state's two main directions."
     )
-    return paragraph(told) + widget("sentence", charts.sentence(held_out_path(run)))
+    shown = (widget("sentence", charts.sentence(path)) for path in held_out_paths(run, 2))
+    return paragraph(told) + "".join(shown)
 
 
 def _walk(run: Any) -> str:

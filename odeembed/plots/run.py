@@ -250,10 +250,17 @@ def families(vectors: WordVectors, count: int = 6, size: int = 5, skip: int = 60
 
 def held_out_path(run: Any, shortest: int = 8, longest: int = 14) -> SentencePath:
     """The path of the first held-out sentence of such a length without unknown words, two of its tokens hidden."""
-    ids = first_sentence(run.dataset, run.vocabulary, shortest, longest)
-    visible = np.ones(len(ids), bool)
-    visible[hidden_places(len(ids))] = False
-    return sentence_path(run.model, run.params, run.vocabulary, ids, visible)
+    return held_out_paths(run, 1, shortest, longest)[0]
+
+
+def held_out_paths(run: Any, count: int, shortest: int = 8, longest: int = 14) -> list[SentencePath]:
+    """The paths of the first so many."""
+    paths = []
+    for ids in first_sentences(run.dataset, run.vocabulary, shortest, longest, count):
+        visible = np.ones(len(ids), bool)
+        visible[hidden_places(len(ids))] = False
+        paths.append(sentence_path(run.model, run.params, run.vocabulary, ids, visible))
+    return paths
 
 
 def hidden_places(tokens: int) -> list[int]:
@@ -272,11 +279,20 @@ def described(path: SentencePath) -> str:
 
 def first_sentence(dataset: Any, vocabulary: Any, shortest: int, longest: int) -> list[int]:
     """The ids of the first held-out sentence of such a length without unknown words; failing that, of the first."""
-    first: list[int] = []
+    return first_sentences(dataset, vocabulary, shortest, longest, 1)[0]
+
+
+def first_sentences(
+    dataset: Any, vocabulary: Any, shortest: int, longest: int, count: int
+) -> list[list[int]]:
+    """The first so many, all different; where none is of such a length, the first of all."""
+    first, found = [], []
     for batch in dataset.evaluation("valid"):
         for row in np.flatnonzero(np.asarray(batch.index) >= 0):
             ids = batch.values[row][batch.mask[row]].tolist()
             first = first or ids
-            if shortest <= len(ids) <= longest and vocabulary.unk_id not in ids:
-                return ids
-    return first[:longest]
+            if shortest <= len(ids) <= longest and vocabulary.unk_id not in ids and ids not in found:
+                found.append(ids)
+            if len(found) == count:
+                return found
+    return found or [first[:longest]]

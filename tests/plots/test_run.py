@@ -28,7 +28,7 @@ from odeembed.models.seq2seq import Seq2Seq
 from odeembed.objectives.classification import Classification
 from odeembed.objectives.masked_interpolation import MaskedInterpolation
 from odeembed.objectives.sequence import SequenceNLL
-from odeembed.plots.run import draw, families, held_out_path
+from odeembed.plots.run import draw, families, held_out_path, held_out_paths
 from odeembed.solve.config import SolveConfig
 from odeembed.translate import Translator
 
@@ -69,6 +69,11 @@ def test_a_sequence_to_sequence_run_has_its_trajectory_drawn(run, tmp_path):
     facts = vars(run) | {"model": model, "params": params, "translator": translator}
     names = {path.name for path in draw(SimpleNamespace(**facts), tmp_path)}
     assert names == {"training.png", "embedding.png", "trajectory.png"}
+
+
+def test_several_held_out_sentences_are_different_ones(run):
+    first, second = held_out_paths(run, 2)
+    assert first.tokens == held_out_path(run).tokens != second.tokens
 
 
 def test_the_held_out_sentence_has_two_hidden_tokens(run):
