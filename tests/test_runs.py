@@ -239,7 +239,7 @@ def test_an_overridden_run_is_published_only_under_a_name_of_its_own(trained, tm
 
 
 def test_the_demonstration_shows_words_gaps_and_files_and_is_not_trained_twice(text, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "load_config", lambda name, size: experiment(text))
+    monkeypatch.setattr(runs, "experiments", {"small": experiment(text)})
     monkeypatch.setattr(runs, "DEMO_WORDS", ("cat", "zebra"))
     monkeypatch.setattr(runs, "DEMO_MIN_COUNT", 1)
     first = runs.demo(tmp_path / "demo")
