@@ -700,10 +700,10 @@ def _compare(arguments: argparse.Namespace) -> int:
 def _explore(arguments: argparse.Namespace) -> int:
     # The matrices of a move are small: with threads OpenBLAS, which looks at this once, takes several times as long.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from odeembed.pages.explore import Explorer, serve
+    from odeembed.pages.explore import LOCAL, Explorer, serve
 
     explorer = Explorer(_open(arguments))
-    if arguments.host not in ("127.0.0.1", "localhost", "::1"):
+    if arguments.host not in LOCAL:
         print(
             f"odeembed: whoever reaches {arguments.host} can ask this run, without a password",
             file=sys.stderr,

@@ -35,7 +35,14 @@ _SCALARS = (bool, int, float, str)
 _LINEN_OWN = ("parent", "name")  # fields every linen module has, and that belong to flax
 _MODULE = re.compile(r"odeembed(\.[A-Za-z]\w*)+")
 _OWN = "own:"  # begins the name of a class that is not of this package
-_LIBRARIES = {"builtins", "flax", "typing", "dataclasses", "abc"}  # where bases of such a class come from
+_LIBRARIES = {
+    "builtins",
+    "flax",
+    "odeembed",
+    "typing",
+    "dataclasses",
+    "abc",
+}  # where bases of such a class come from
 
 
 @runtime_checkable
@@ -318,11 +325,7 @@ def load_config(path: str | Path, size: str) -> Experiment:
       MissingFileError: no such file; ConfigError: the file fails, or defines no experiment of that size.
     """
     file = find_config(path)
-    experiments = _run_config(file).get("experiments")
-    if not isinstance(experiments, Mapping):
-        raise ConfigError(
-            f"{file} defines no `experiments`; expected experiments = {{'small': Experiment(...), ...}}."
-        )
+    experiments = _experiments(file)
     if size not in experiments:
         raise ConfigError(
             f"{file} has no size {size!r}; it has {', '.join(experiments)}. Use --size {next(iter(experiments), '')}."
@@ -348,13 +351,8 @@ def classes_of_config(path: str | Path) -> tuple[type, ...]:
     Raises:
       MissingFileError: no such file; ConfigError: the file fails, or defines no experiments.
     """
-    file = find_config(path)
-    experiments = _run_config(file).get("experiments")
-    if not isinstance(experiments, Mapping):
-        raise ConfigError(
-            f"{file} defines no `experiments`. Name the config file that the run was trained by."
-        )
-    found = (cls for one in experiments.values() if is_config(one) for cls in own_classes(one))
+    experiments = _experiments(find_config(path)).values()
+    found = (cls for one in experiments if is_config(one) for cls in own_classes(one))
     return tuple(dict.fromkeys(found))
 
 
@@ -432,14 +430,16 @@ def _source_hash(cls: type) -> str:
     parts = []
     fields = {field.name for field in dataclasses.fields(cls)}  # whose values stand in the JSON
     for base in cls.__mro__:
+        if base.__module__.partition(".")[0] in _LIBRARIES:  # told by their versions
+            continue
         for name, value in sorted(vars(base).items()):
             if isinstance(value, (*_SCALARS, tuple)) and name not in fields and not name.startswith("__"):
                 parts.append(f"{name} = {value!r}")
-            function = inspect.unwrap(value) if inspect.isfunction(value) else None
-            # Functions that dataclasses and flax make have no source; those of libraries are told by their versions.
-            with contextlib.suppress(OSError, TypeError, SyntaxError):
-                if function is not None and base.__module__.partition(".")[0] not in _LIBRARIES:
-                    source = textwrap.dedent(inspect.getsource(function))
+            elif inspect.isfunction(value):
+                with contextlib.suppress(
+                    OSError, TypeError, SyntaxError
+                ):  # what dataclasses make has no source
+                    source = textwrap.dedent(inspect.getsource(inspect.unwrap(value)))
                     parts.append(f"{name}\n{ast.unparse(ast.parse(source))}")
     return hashlib.sha256("\n\n".join(parts).encode()).hexdigest()[:16]
 
@@ -539,6 +539,15 @@ def _remedy(value: Any, hint: Any) -> str:
     if isinstance(value, str) and get_origin(hint) is Literal:
         return _nearest(value, [str(option) for option in get_args(hint)]).replace("; d", " D")
     return " Change it in the config."
+
+
+def _experiments(file: Path) -> Mapping[str, Any]:
+    experiments = _run_config(file).get("experiments")
+    if not isinstance(experiments, Mapping):
+        raise ConfigError(
+            f"{file} defines no `experiments`; expected experiments = {{'small': Experiment(...), ...}}."
+        )
+    return experiments
 
 
 def _run_config(file: Path) -> dict[str, Any]:

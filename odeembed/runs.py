@@ -132,11 +132,6 @@ class Run:
         return cls(path, experiment, vocabulary, model, params, step, classes)
 
     @cached_property
-    def plan(self) -> Plan:
-        """Its experiment, and the config that it came from."""
-        return read_plan(self.path, self.classes)
-
-    @cached_property
     def dataset(self) -> Any:
         """The corpus, prepared again where its cache is gone."""
         return _open_data(self.experiment)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from odeembed.evaluate.vectors import principal_directions
+from odeembed.evaluate.vectors import main_plane
 from odeembed.models.interpolator import Jump, Latent
 
 _ACROSS = 13  # arrows side by side
@@ -44,24 +44,20 @@ def hidden_path(
     found = _field(getattr(model, "body", None), params)
     if found is not None:
         states = states[:, : found[2] or states.shape[1]]
-    centre = states.mean(axis=0)
-    directions = np.zeros((2, states.shape[1]), states.dtype)
-    directions[: states.shape[1]] = principal_directions(states, min(2, states.shape[1]))
-    plane = (states - centre) @ directions.T
-    total = max(float(np.square(states - centre).sum()), 1e-30)
-    shares = np.square(plane).sum(axis=0) / total
-    variance = (float(shares[0]), float(shares[1]))
+    plane = main_plane(states)
     if found is None:
-        return HiddenPath(plane, variance, np.zeros((0, 2), np.float32), np.zeros((1, 0, 2), np.float32))
+        none = np.zeros((0, 2), np.float32)
+        return HiddenPath(plane.places, plane.variance, none, none[None])
     field, variables, _ = found
-    reach = 1.15 * max(float(np.abs(plane).max()), 1e-6)
+    reach = 1.15 * max(float(np.abs(plane.places).max()), 1e-6)
     axis = np.linspace(-reach, reach, _ACROSS, dtype=np.float32)
     places = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
     moments = np.arange(np.floor(times[0]), np.floor(times[-1]) + 1, dtype=np.float32)
-    slopes = np.asarray(_slopes(field)(variables, moments, centre + places @ directions)) @ directions.T
+    at = plane.centre + places @ plane.directions
+    slopes = np.asarray(_slopes(field)(variables, moments, at)) @ plane.directions.T
     if np.all(slopes == slopes[:1]):
         slopes = slopes[:1]
-    return HiddenPath(plane, variance, places, slopes)
+    return HiddenPath(plane.places, plane.variance, places, slopes)
 
 
 def _field(body: Any, params: Any) -> tuple[nn.Module, Any, int | None] | None:

@@ -99,9 +99,11 @@ def compiled_reading(model: Any) -> Any:
 
     @jax.jit
     def read(params, batch, visible, times):
-        states = model.apply({"params": params}, batch, visible, times).states
         hidden = model.apply({"params": params}, batch, visible, times, method="hidden").states
-        return jax.nn.softmax(model.apply({"params": params}, states, method="logits")), hidden
+        logits = model.apply(
+            {"params": params}, hidden, method=lambda model, h: model.logits(model.read_out(h))
+        )
+        return jax.nn.softmax(logits), hidden
 
     return read
 

@@ -14,6 +14,7 @@ from odeembed.batch import Batch
 from odeembed.data.padding import padded, padded_length
 from odeembed.errors import ConfigError, DataError
 from odeembed.evaluate.sentence_path import spelt
+from odeembed.evaluate.vectors import main_plane
 from odeembed.models.decoders import Decoded
 from odeembed.translate import Translator
 
@@ -142,7 +143,7 @@ def trajectory(
     drawn = leaders[np.argsort(-probability[:, leaders].max(axis=0), kind="stable")][:words].tolist()
     changes, moments = handovers(times, scores, winner)
     speed = speeds(states[0, :ways], points).ravel()
-    plane, variance = main_plane(flat(states))
+    plane = main_plane(flat(states).astype(np.float64))
     attention = None if weights is None else flat(weights)[:, : len(sentence)]
     heard = [name(id) for id in sentence]
     wanted = [*ids, vocabulary.pad_id] if len(ids) < translator.longest else ids
@@ -175,8 +176,8 @@ def trajectory(
             for i, moment in zip(changes, moments, strict=True)
         ),
         speed=speed,
-        plane=plane,
-        variance=variance,
+        plane=plane.places,
+        variance=plane.variance,
         attention=attention,
         agrees=float(np.mean(own)),
     )
@@ -233,21 +234,6 @@ def speeds(states: Float[np.ndarray, "*b f h"], points: int) -> Float[np.ndarray
     order = 2 if points > 1 else 1
     slope = np.gradient(states.astype(np.float64), 1 / points, axis=-2, edge_order=order)
     return np.linalg.norm(slope, axis=-1)
-
-
-def main_plane(states: Float[np.ndarray, "n h"]) -> tuple[Float[np.ndarray, "n 2"], tuple[float, float]]:
-    """Coordinates in the two directions of the largest variance, and the shares of the variance in these.
-
-    The larger coordinates of a direction are positive, so that the picture does not depend on the library's choice.
-    """
-    centred = states.astype(np.float64) - states.mean(axis=0)
-    left, lengths, _ = np.linalg.svd(centred, full_matrices=False)
-    plane = np.zeros((len(states), 2))
-    plane[:, : len(lengths)] = (left * lengths)[:, :2]
-    plane *= np.where(np.abs(plane.min(axis=0)) > plane.max(axis=0), -1, 1)
-    shares = np.zeros(2)
-    shares[: len(lengths)] = (lengths**2 / max(np.sum(lengths**2), 1e-30))[:2]
-    return plane, (float(shares[0]), float(shares[1]))
 
 
 def _alone(ids: list[int], pad_id: int) -> Batch:

@@ -137,6 +137,33 @@ def principal_directions(matrix: Float[np.ndarray, "v d"], n: int) -> Float[np.n
     return (directions * np.sign(peaks)[:, None]).astype(matrix.dtype)
 
 
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """The plane through the mean of some points that holds the most of their variance.
+
+    Attributes:
+      centre: float [d], the mean.
+      directions: float [2, d], orthonormal; the second is 0 where d is 1.
+      places: float [n, 2], the points in the plane.
+      variance: the shares of the points' variance in the two directions; 0 where there is none.
+    """
+
+    centre: Float[np.ndarray, " d"]
+    directions: Float[np.ndarray, "2 d"]
+    places: Float[np.ndarray, "n 2"]
+    variance: tuple[float, float]
+
+
+def main_plane(points: Float[np.ndarray, "n d"]) -> Plane:
+    """Projects points onto their two principal directions, whose signs are fixed."""
+    found = principal_directions(points, min(2, points.shape[1]))
+    directions = np.concatenate([found, np.zeros((2 - len(found), points.shape[1]), points.dtype)])
+    centre = points.mean(axis=0)
+    places = (points - centre) @ directions.T
+    shares = np.square(places).sum(axis=0) / max(float(np.square(points - centre).sum()), 1e-30)
+    return Plane(centre, directions, places, (float(shares[0]), float(shares[1])))
+
+
 def readings(
     model: Any,
     params: Any,

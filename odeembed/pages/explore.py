@@ -40,7 +40,7 @@ from odeembed.plots.run import (
 from odeembed.sentences import read_gaps
 
 Request = Mapping[str, Any]
-_LOCAL = ("127.0.0.1", "localhost", "::1")
+LOCAL = ("127.0.0.1", "localhost", "::1")
 _LARGEST = 16_384  # bytes of a request
 _LONGEST = 2_000  # characters of a text
 _POINTS = 16  # times a token
@@ -288,7 +288,7 @@ def _server(explorer: Explorer, host: str, port: int) -> ThreadingHTTPServer:
             """Whether the browser meant this server: another page, or a name turned to its address, did not."""
             named, origin = self.headers.get("Host", ""), self.headers.get("Origin")
             name = urlsplit(f"//{named}").hostname
-            ours = name in (*_LOCAL, host) or host in ("0.0.0.0", "::")
+            ours = name in (*LOCAL, host) or host in ("0.0.0.0", "::")
             if ours and origin in (None, f"http://{named}"):
                 return True
             self._refuse(403, "this page answers to its own address only")

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from odeembed.evaluate.vectors import WordVectors, principal_directions
+from odeembed.evaluate.vectors import Plane, WordVectors, main_plane
 from odeembed.plots.figure import PALETTE, panels
 
 Label = tuple[str, np.ndarray, str]  # word, place [2], colour
@@ -63,19 +62,10 @@ def _write(figure: Figure, ax: Axes, labels: Sequence[Label], size: float = 8.0)
         )
 
 
-class Projection:
-    """Words in the plane: `places` float [n, 2], and the `centre` [d] and `directions` [2, d] that put them there."""
-
-    def __init__(self, unit: Float[np.ndarray, "n d"]):
-        self.centre = unit.mean(0)
-        self.directions = principal_directions(unit, 2)
-        self.places = (unit - self.centre) @ self.directions.T
-
-
-def project(vectors: WordVectors, words: Sequence[str]) -> Projection:
+def project(vectors: WordVectors, words: Sequence[str]) -> Plane:
     """Projects the unit vectors of some words onto their two principal directions, whose signs are fixed.
 
     Raises:
       UnknownWordError: a word has no vector.
     """
-    return Projection(vectors.unit[[vectors.row(word) for word in words]])
+    return main_plane(vectors.unit[[vectors.row(word) for word in words]])

@@ -14,12 +14,12 @@ from odeembed.evaluate.sentence_path import sentence_path
 class Clock(nn.Module):
     """Word 2 + round(t) is the likeliest at time t; <unk> always far likelier still; a peek gives word 6."""
 
-    def __call__(self, batch, visible, query):
+    def hidden(self, batch, visible, query):
         peek = jnp.any(visible & (batch.values == 5), 1)[:, None] * jnp.ones_like(query)
         return SimpleNamespace(states=jnp.stack([query, peek], -1))
 
-    def hidden(self, batch, visible, query):
-        return SimpleNamespace(states=jnp.stack([query, query**2, jnp.zeros_like(query)], -1))
+    def read_out(self, states):
+        return states
 
     def logits(self, states):
         words = jnp.arange(7.0)

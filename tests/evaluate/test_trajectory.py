@@ -10,7 +10,7 @@ import pytest
 
 from odeembed.data.padding import padded
 from odeembed.errors import ConfigError, DataError
-from odeembed.evaluate.trajectory import END, handovers, legs, main_plane, speeds, trajectory
+from odeembed.evaluate.trajectory import END, handovers, legs, speeds, trajectory
 from odeembed.models.decoders import FlowDecoder
 from odeembed.solve.config import SolveConfig
 from odeembed.translate import Translator
@@ -132,15 +132,3 @@ def test_the_speed_of_a_parabola_is_exact():
     states = np.stack([3 * t**2, 4 * t**2], axis=-1)
     np.testing.assert_allclose(speeds(states, 4), 10 * t, atol=1e-12)
     np.testing.assert_allclose(speeds(states[::4], 1), [5, 5])
-
-
-def test_the_plane_holds_what_lies_in_it():
-    t = np.linspace(0, 6, 40)
-    axes = np.linalg.qr(np.random.default_rng(0).normal(size=(5, 2)))[0].T
-    circle = np.stack([2 * np.cos(t), np.sin(t)], axis=-1)
-    plane, variance = main_plane(circle @ axes + 7)
-    assert sum(variance) == pytest.approx(1) and variance[0] > variance[1]
-    apart = lambda x: np.linalg.norm(x[:, None] - x, axis=-1)  # noqa: E731
-    np.testing.assert_allclose(apart(plane), apart(circle), atol=1e-9)
-    np.testing.assert_array_equal(main_plane(np.ones((3, 4)))[0], 0)
-    assert main_plane(np.ones((3, 4)))[1] == (0, 0)

@@ -12,6 +12,7 @@ from odeembed.batch import Batch
 from odeembed.errors import ConfigError, UnknownWordError
 from odeembed.evaluate.vectors import (
     WordVectors,
+    main_plane,
     principal_directions,
     readings,
     readings_of,
@@ -240,3 +241,15 @@ def test_readings_of_a_run_without_text_name_every_variant(toy):
     assert list(readings_of(toy, 0, (1, 2))) == ["embedding", "embedding-1", "embedding-2"]
     plain = ["embedding", "context", "prediction", "embedding+prediction"]
     assert list(readings_of(toy, None, (1,))) == [*plain, *(f"{name}-1" for name in plain)]
+
+
+def test_the_plane_holds_what_lies_in_it():
+    t = np.linspace(0, 6, 40)
+    axes = np.linalg.qr(np.random.default_rng(0).normal(size=(5, 2)))[0].T
+    circle = np.stack([2 * np.cos(t), np.sin(t)], axis=-1)
+    plane = main_plane(circle @ axes + 7)
+    assert sum(plane.variance) == pytest.approx(1) and plane.variance[0] > plane.variance[1]
+    apart = lambda x: np.linalg.norm(x[:, None] - x, axis=-1)  # noqa: E731
+    np.testing.assert_allclose(apart(plane.places), apart(circle), atol=1e-9)
+    np.testing.assert_array_equal(main_plane(np.ones((3, 4))).places, 0)
+    assert main_plane(np.ones((3, 4))).variance == (0, 0)
