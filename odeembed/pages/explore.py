@@ -327,6 +327,8 @@ def _server(explorer: Explorer, host: str, port: int) -> ThreadingHTTPServer:
 
 def _answered(explorer: Explorer, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
     """The status and the answer to a question."""
+    if not path.startswith("/ask/"):
+        return 404, {"error": "questions are asked at /ask/"}
     try:
         request = json.loads(body)
     except (ValueError, RecursionError):

@@ -150,6 +150,7 @@ def test_the_server_answers_its_own_page_and_nobody_else(explorers):
         status, page = sent(port, "GET", "/")
         assert status == 200 and "A sentence in time" in page
         assert sent(port, "POST", "/ask/neighbors", question, **json_)[0] == 200
+        assert sent(port, "POST", "/neighbors", question, **json_)[0] == 404
         assert sent(port, "GET", "/../../setup.cfg")[0] == 404
         assert sent(port, "GET", "/", Host="evil.example")[0] == 403  # a name turned to this address
         assert sent(port, "GET", "/", Host=f"localhost:{port}")[0] == 200
