@@ -56,7 +56,7 @@ def test_an_error_of_another_kind_and_one_that_comes_late_are_failures(monkeypat
     count, refused, slowest, failures = fuzz.read_some("bad", 6, [0, 0])
     assert (count, refused, len(failures)) == (6, 0, 6)
     assert {failure.split(": ")[1] for failure in failures} == {"KeyError", "TimeoutError"}
-    assert slowest > 0.05
+    assert slowest >= 0.05
 
 
 def test_what_takes_its_end_for_an_error_of_its_own_is_a_failure_too(monkeypatch):
