@@ -1,28 +1,30 @@
-"""What products in bfloat16 cost a solve: its steps and evaluations at each tolerance, and the error that is left.
+"""What rounded products cost a solve: its steps and evaluations at each tolerance, and the error that is left.
 
     python benchmarks/precision.py
     python -m odeembed.results
 
-The first writes benchmarks/results/precision.json, the second fills the table in docs/performance.md from it.
+The first writes benchmarks/results/precision.json, the second fills the table in docs/performance.md from it. On an
+accelerator products in tensorfloat32 are tried too, and the result is benchmarks/results/precision-accelerator.json.
 """
 
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from recording import RESULTS, circumstances, write_result
+from recording import RESULTS, accelerator, circumstances, result_file, write_result
 from workloads.gru import sentences
 from workloads.layers import mlp_params
 
 from odeembed.fields.gru import GRUField
 from odeembed.fields.mlp import MLPField
 from odeembed.models.encoders import GRUJump
+from odeembed.precision import Products
 from odeembed.solve.config import Solution, SolveConfig
 from odeembed.solve.solve import Jumps, solve
 
@@ -104,12 +106,13 @@ def solved(flow: Flow, config: SolveConfig) -> Solution:
 
 
 def measure(flow: Flow, configs: Sequence[SolveConfig]) -> list[dict[str, Any]]:
-    """Counts and the relative error of all states, for each config with products of either kind."""
+    """Counts and the relative error of all states, for each config with products of every kind."""
+    kinds = [kind for kind in get_args(Products) if kind != "tensorfloat32" or accelerator()]
     with jax.enable_x64(True):
         truth = solved(flow, TRUTH)
     rows = []
     for config in configs:
-        for kind in ("float32", "bfloat16"):
+        for kind in kinds:
             found = solved(flow, replace(config, products=kind))
             off = found.ys.astype(np.float64) - truth.ys
             count = found.stats
@@ -136,7 +139,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Measures both paths, and writes the result."""
     rows = [row for flow in (perceptron(), gru_ode()) for row in measure(flow, [GRID, *ADAPTIVE])]
     result = {"kind": "precision", **circumstances("jax", "jaxlib", "flax", "numpy"), "rows": rows}
-    print(write_result(arguments.results / "precision.json", result))
+    print(write_result(result_file(arguments.results, "precision"), result))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -54,16 +54,17 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.accelerator:
         built = build([case for _, case in wanted], os.cpu_count() or 1)
     clock = time.perf_counter if arguments.accelerator else time.process_time
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in arguments.workloads}
-    for (name, case), steps in zip(wanted, built, strict=True):
-        say = lambda line, name=name: print(f"{name} {line}", flush=True)  # noqa: E731
-        measured = measure(case, arguments.rounds, say=say, steps=steps, clock=clock)
-        found[name].append(measured)
-        for comparison in measured["comparisons"]:
-            if arguments.accelerator:  # the targets are those of one core
-                comparison.update(target=None)
-            print(f"{name} {case.name}: {comparison['what']} {comparison['ratio']:.2f}", flush=True)
-    for name, cases in found.items():
+    for name in arguments.workloads:
+        cases = []
+        for (of, case), steps in zip(wanted, built, strict=True):
+            if of != name:
+                continue
+            say = lambda line, name=name: print(f"{name} {line}", flush=True)  # noqa: E731
+            cases.append(measure(case, arguments.rounds, say=say, steps=steps, clock=clock))
+            for comparison in cases[-1]["comparisons"]:
+                if arguments.accelerator:  # the targets are those of one core
+                    comparison.update(target=None)
+                print(f"{name} {case.name}: {comparison['what']} {comparison['ratio']:.2f}", flush=True)
         result = {
             "kind": "solvers",
             "workload": name,

@@ -27,5 +27,6 @@ config = SolveConfig(
 )
 experiments = {
     "small": through(ODEBlock(config=replace(config, rtol=1e-2, atol=1e-2)))["small"],
-    "full": through(ODEBlock(config=config))["full"],
+    # To this tolerance what the tensor cores of a GPU leave out is no step more.
+    "full": through(ODEBlock(config=replace(config, products="tensorfloat32")))["full"],
 }

@@ -1,4 +1,4 @@
-"""How matrix products are taken: in float32, or with operands rounded to bfloat16 and sums in float32."""
+"""How matrix products are taken: in float32, or with operands rounded to fewer digits and sums in float32."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from odeembed.errors import ConfigError
 
-Products = Literal["float32", "bfloat16"]
+Products = Literal["float32", "tensorfloat32", "bfloat16"]
 # jax's own setting says which is in force: it is part of the key by which jax finds a function that it has traced. That
 # setting is no algorithm, since an algorithm would round the operands of all products, integers too.
 _ALGORITHM = jax.lax.DotAlgorithmPreset.BF16_BF16_F32
@@ -20,9 +20,11 @@ _ALGORITHM = jax.lax.DotAlgorithmPreset.BF16_BF16_F32
 def products(kind: str) -> Iterator[None]:
     """Within it, or within a function that it decorates, matrix products of float32 arrays are taken as `kind` says.
 
-    "float32" asks every device for exact products, which TPUs and some GPUs do not take by default. "bfloat16" rounds
-    the operands and sums in float32: on every device in `nn.Dense`, `nn.DenseGeneral` and what goes through `einsum` or
-    `operands`, on TPUs in all other products too. Of two settings the inner one is in force.
+    "float32" asks every device for exact products, which TPUs and some GPUs do not take by default. "tensorfloat32"
+    is content with operands of 11 significant bits: GPUs take them in their tensor cores, TPUs in three passes of
+    bfloat16, and a CPU's products stay exact. "bfloat16" rounds the operands to 8 bits and sums in float32: on every
+    device in `nn.Dense`, `nn.DenseGeneral` and what goes through `einsum` or `operands`, on TPUs in all other products
+    too. Of two settings the inner one is in force.
 
     Raises:
       ConfigError: no such kind.
@@ -57,7 +59,7 @@ def checked(kind: str) -> str:
       ConfigError: no such kind.
     """
     if kind not in get_args(Products):
-        raise ConfigError(f"products must be {' or '.join(get_args(Products))}; got {kind!r}.")
+        raise ConfigError(f"products must be one of {', '.join(get_args(Products))}; got {kind!r}.")
     return kind
 
 

@@ -33,9 +33,9 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     <corpus>_adaptive, which are shorter, stand in evaluations-<corpus> and in no other. Sentence VAEs have tables of
     their own: vae-, codes-, samples-, walks- (between sentences), prior-walks- and grammar-<corpus>, and vae-goals for
     all; sequence to sequence has sequences-, bleu-, between- and probes-<corpus>, decoding and collapse; densities have
-    densities-known and densities-tables; images have images- and exactness-<corpus>, convolutions and image-memory;
-    steps on many devices have scale; series have series-<corpus>, and spirals for all of these. Of the solvers:
-    solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads and
+    densities-known and densities-tables; images have images- and exactness-<corpus>, convolutions, image-steps and
+    image-memory; steps on many devices have scale; series have series-<corpus>, and spirals for all of these. Of the
+    solvers: solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads and
     precision; what was measured on an accelerator has -accelerator after its name. Of the gradient methods:
     adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances; of the solvers' convergence orders;
     of what runs and files withstand battery, of how fast batches are read reading, and of how fast a page answers
@@ -112,8 +112,10 @@ def tables(root: Path | str = ".") -> dict[str, str]:
         found["decoding"] = _decoding(measured["decoding"])
     if measured["collapse"]:
         found["collapse"] = _collapse(measured["collapse"])
-    if measured["precision"]:
-        found["precision"] = _precision(measured["precision"])
+    for end, measured_there in _by_device(measured["precision"]).items():
+        found[f"precision{end}"] = _precision(measured_there)
+    for end, measured_there in _by_device(measured["image_steps"]).items():
+        found[f"image-steps{end}"] = _image_steps(measured_there)
     for end, measured_there in _by_device(measured["convolutions"]).items():
         found[f"convolutions{end}"] = _convolutions(measured_there)
     if measured["image_memory"]:
@@ -599,6 +601,29 @@ def _spirals(runs: Mapping[str, Sequence[Result]]) -> str:
     return _markdown(header, sorted(rows, key=lambda row: row[0]))
 
 
+def _image_steps(results: Iterable[Result]) -> str:
+    """What a training step takes, and over that of the residual network of one block, with quartiles."""
+    rows = [
+        [
+            row["variant"].removeprefix("mnist_"),
+            f"{row['parameters']:,}",
+            row["rows"],
+            _digits(row["milliseconds"]),
+            f"{row['over_twin']:.2f}"
+            + (f" [{row['low']:.2f}, {row['high']:.2f}]" if row["low"] < row["high"] else ""),
+            f"{row['evaluations']:.0f}" if row["evaluations"] else "–",
+            f"{row['temporary_bytes'] / 2**20:.0f}",
+            result["accelerator"] or f"one core of {result['processor']}",
+        ]
+        for result in results
+        for row in result["measured"]
+    ]
+    header = (
+        "model | parameters | images | time of a step, ms | over resnet1 | forward | memory, MiB | device"
+    )
+    return _markdown(header, rows)
+
+
 def _convolutions(results: Iterable[Result]) -> str:
     """Milliseconds of a convolution, alone and with its gradient, and ratios to ours."""
     cells: dict[tuple[str, str, str], list[str]] = defaultdict(list)
@@ -1010,15 +1035,16 @@ def _commit(result: Result) -> str:
 def _precision(results: Iterable[Result]) -> str:
     """What a row takes on average with exact and with rounded products, and the relative error of all states."""
     cells: dict[tuple[str, str], list[str]] = defaultdict(list)
+    kinds: list[str] = []
     for result in results:
         for row in result["rows"]:
+            kinds += [row["products"]] if row["products"] not in kinds else []
             by = f"{row['steps']} steps an interval" if row["steps"] else f"{row['rtol']:.0e}"
             cells[row["field"], f"{row['solver']}, {by}"] += [
                 f"{row['evaluations']:.1f}",
                 f"{row['accepted']:.1f}, {row['rejected']:.1f}",
                 f"{row['failed']} failed" if row["failed"] else f"{row['error']:.0e}",
             ]
-    kinds = ("float32", "bfloat16")
     header = [
         f"{what}, {kind}" for kind in kinds for what in ("evaluations", "accepted and rejected", "error")
     ]

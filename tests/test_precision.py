@@ -114,7 +114,7 @@ def test_other_types_than_float32_stay_as_they_are():
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ConfigError, match="float32 or bfloat16; got 'float16'"):
+    with pytest.raises(ConfigError, match="float32, tensorfloat32, bfloat16; got 'float16'"):
         checked("float16")
     with pytest.raises(ConfigError), products("float16"):
         pass

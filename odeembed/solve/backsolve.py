@@ -3,9 +3,10 @@
     dy/dt = f(t, y)      da/dt = -(df/dy)^T a      dg/dt = -(df/dtheta)^T a
 
 The gradient g of the parameters takes no part in the choice of steps (the seminorm), so that it need not be carried
-row by row: each accepted step adds its quadrature, of all rows at once. Wherever the path stops or is read, the state
-begins anew from the reading. The gradient is that of the continuous problem, and as far from the discrete solution's
-as the tolerance allows; where the path is contracting, the way back is expanding.
+row by row: each accepted step adds its quadrature, of all rows at once. Where all rows take a step or none does, it is
+found on the way, one pass through the field giving da/dt and dg/dt; else once it is known which rows took it. Wherever
+the path stops or is read, the state begins anew from the reading. The gradient is that of the continuous problem, and
+as far from the discrete solution's as the tolerance allows; where the path is contracting, the way back is expanding.
 
 References:
   Chen et al. 2018, algorithm 1 and appendix C; Kidger et al. 2021, "Hey, that's not an ODE", for the seminorm.
@@ -17,7 +18,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from odeembed.solve.adaptive import Problem, Scheme
+from odeembed.solve.adaptive import Problem, Scheme, Step, Walk
 from odeembed.solve.adjoint import (
     Readings,
     add,
@@ -81,17 +82,72 @@ def _quadrature(field, structure, table, theta, fixed, t, dt, pairs, ks):
     return total
 
 
+def _stages(field, structure, table, theta, fixed, t, dt, pairs, count):
+    """The stages of a step backward, and its quadrature as `_quadrature` has it, from one pass through the field each.
+
+    The products are linear in the cotangent: it is given dt b_i times its size for those with theta, and what comes out
+    for the state is brought back.
+    """
+    ks, total = [], zeros(theta)
+    rows = [(), *table.a]
+    nodes = [0.0, *table.c]
+    for node, row, weight in zip(nodes[:count], rows, table.b, strict=False):
+        at = jax.tree.map(lambda a, h, c=node: a + c * h, t, dt)
+        y, a = _apart(structure, moved(dt, pairs, row, ks) if row else pairs)
+
+        def slope(theta, y, at=at):
+            params, context = eqx.combine(theta, fixed)
+            return field(params, columns(at, y), y, context)
+
+        dy, pull = jax.vjp(slope, theta, y)
+        if weight:
+            size = jax.tree.map(lambda h, w=weight: w * h, dt)
+            added, da = pull(_times(jax.tree.map(jnp.negative, size), a))
+            total = add(total, added)
+            da = _times(jax.tree.map(lambda h: 1 / jnp.where(h == 0, 1, h), size), da)
+        else:
+            da = pull(jax.tree.map(jnp.negative, a))[1]
+        ks.append(_together(structure, dy, da))
+    return ks, total
+
+
+def _times(rows, states):
+    """Each part of the states times its numbers [b]."""
+    return jax.tree.map(lambda h, part: jax.tree.map(lambda x: column(h, x) * x, part), rows, states)
+
+
 class _Back(Scheme):
-    """A scheme of (y, a); with each step come its stages."""
+    """A scheme of (y, a); with each step comes what it takes to find its quadrature."""
 
     def __init__(self, scheme: Scheme):
         field = _augmented(scheme.field, scheme.structure)
         super().__init__(field, None, scheme.config, scheme.structure, False)
         self.reuse = False  # a cotangent is added wherever the path is read
+        self.there = scheme.field
+
+    def advance(
+        self, params: Any, context: Any, t: Any, dt: Any, start: Any, slope: Any, count: int
+    ) -> tuple[Any, list[Any]]:
+        """One step back; with `control="batch"` the last of what comes back is its quadrature."""
+        if self.config.control == "row":
+            return super().advance(params, context, t, dt, start, slope, count)
+        t, dt = self.split(t), self.split(dt)
+        theta, fixed = eqx.partition((params, context), eqx.is_inexact_array)
+        ks, added = _stages(self.there, self.structure, self.table, theta, fixed, t, dt, start, count)
+        return moved(dt, start, self.table.b, ks), [*ks, added]
 
     def curve(self, dt: Any, start: Any, ks: list[Any]) -> Any:
-        """The stages themselves."""
+        """All that comes with a step."""
         return ks
+
+    def added(self, theta: Any, fixed: Any, walk: Walk, rested: Any, step: Step, ks: list[Any]) -> Any:
+        """The quadrature of a step from `walk`; rows that did not take it are asked at the states `rested`."""
+        if self.config.control == "batch":
+            return jax.tree.map(lambda x: jnp.where(jnp.any(step.dt != 0), x, 0), ks[-1])
+        ks = [self.where(step.taken, k, zeros(k)) for k in ks]
+        t, dt = self.split(step.t), self.split(step.dt)
+        pairs = self.where(step.taken, walk.y, rested)
+        return _quadrature(self.there, self.structure, self.table, theta, fixed, t, dt, pairs, ks)
 
 
 def backsolve(scheme: Scheme, problem: Problem) -> Readings:
@@ -170,10 +226,7 @@ def _backward(
     def one(carry):
         walk, tried, sums = carry
         after, step, ks = back.attempt(way_back, walk)
-        ks = [back.where(step.taken, k, zeros(k)) for k in ks]
-        t, dt = back.split(step.t), back.split(step.dt)
-        pairs = back.where(step.taken, walk.y, rested)
-        added = _quadrature(scheme.field, scheme.structure, back.table, theta, fixed, t, dt, pairs, ks)
+        added = back.added(theta, fixed, walk, rested, step, ks)
         k = last - after.leg
         a = _apart(scheme.structure, after.y)[1]
         y, a, sums = land(k, a, step.landed, (add(sums[0], added), *sums[1:]))
@@ -245,15 +298,18 @@ def backsolve_steps(
     structure = jax.tree.structure(t0)
     smooth, rest = eqx.partition((params, context, t0, t1, y0), eqx.is_inexact_array)
 
-    def advance(f, params, context, t0, t1, y, i):
+    def part(t0, t1, i):
         dt = jax.tree.map(lambda a, b: (b - a) / n, t0, t1)
-        t = jax.tree.map(lambda a, h: a + i * h, t0, dt)
-        ks = stages(f, params, context, t, dt, y, table, None, table.needed)
-        return moved(dt, y, table.b, ks), t, dt, ks
+        return jax.tree.map(lambda a, h: a + i * h, t0, dt), dt
 
     def there(smooth, rest):
         params, context, t0, t1, y0 = eqx.combine(smooth, rest)
-        return jax.lax.fori_loop(0, n, lambda i, y: advance(field, params, context, t0, t1, y, i)[0], y0)
+
+        def one(i, y):
+            t, dt = part(t0, t1, i)
+            return moved(dt, y, table.b, stages(field, params, context, t, dt, y, table, None, table.needed))
+
+        return jax.lax.fori_loop(0, n, one, y0)
 
     @jax.custom_vjp
     def run(smooth, rest):
@@ -267,13 +323,12 @@ def backsolve_steps(
         smooth, rest, y1 = saved
         params, context, t0, t1, _ = eqx.combine(smooth, rest)
         theta, fixed = smooth[:2], rest[:2]
-        augmented = _augmented(field, structure)
 
         def one(i, carry):
             pairs, theta_bar = carry
-            after, t, dt, ks = advance(augmented, params, context, t1, t0, pairs, i)
-            added = _quadrature(field, structure, table, theta, fixed, t, dt, pairs, ks)
-            return after, add(theta_bar, added)
+            t, dt = part(t1, t0, i)
+            ks, added = _stages(field, structure, table, theta, fixed, t, dt, pairs, table.needed)
+            return moved(dt, pairs, table.b, ks), add(theta_bar, added)
 
         start = _together(structure, y1, bar), zeros(theta)
         pairs, theta_bar = jax.lax.fori_loop(0, n, one, start)

@@ -71,9 +71,9 @@ class SolveConfig:
         "recursive": diffrax's checkpoints. "direct": every intermediate is stored, and derivatives of any order and
         direction exist. On a fixed grid replay and recursive are the same.
       coupling: lambda in (0, 1] of "reversible"; rounding grows backward by 1 / lambda a step.
-      products: how the field's matrix products are taken: "bfloat16" rounds their operands and sums in float32. None
-        is float32 with adaptive steps, on every device, since steps would be spent on rounding; on a grid it is what
-        surrounds the solve.
+      products: how the field's matrix products are taken: "bfloat16" rounds their operands and sums in float32, and
+        "tensorfloat32" does so to three more digits where the device has units for it. None is float32 with adaptive
+        steps, on every device, since steps would be spent on rounding; on a grid it is what surrounds the solve.
       penalty: integrals along the path that come back as `Solution.penalty`.
 
     Raises:
