@@ -30,7 +30,7 @@ small = Experiment(
     monitor="error",
     scores=(LabelScores(),),
 )
-EPOCHS = 20
+EPOCHS = 25
 full = replace(
     small,
     data=ImageData(rows=512, crop=2),
