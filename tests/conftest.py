@@ -4,6 +4,8 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -18,11 +20,28 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(ROOT / ".pytest_cache" / "jax")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 # What is asked of programs holds of unoptimised ones too, which are compiled in two thirds of the time.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# So do programs of XLA's former code generator for CPUs, in half of the time that is left; newer versions have none.
+if version("jaxlib") < "0.11":
+    os.environ.setdefault(
+        "XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    )
 os.environ["ODEEMBED_COMPILE_CACHE"] = "0"
 os.environ["ODEEMBED_CACHE"] = tempfile.mkdtemp(prefix="odeembed-tests-")
 atexit.register(shutil.rmtree, os.environ["ODEEMBED_CACHE"], ignore_errors=True)
 if "ODEEMBED_DATA" not in os.environ and (ROOT.parent / "shared" / "data").is_dir():
     os.environ["ODEEMBED_DATA"] = str(ROOT.parent / "shared" / "data")
+
+
+@pytest.fixture
+def optimised(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Programs as users have them, for a test that runs them for longer than it compiles them."""
+    import jax
+
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="session")

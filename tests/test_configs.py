@@ -174,7 +174,7 @@ def test_twins_have_as_many_parameters(corpus, twins, size):
 @pytest.mark.slow
 def test_the_neighbours_of_the_demonstration_are_those_of_a_trained_model(tmp_path):
     """A part of its steps; the vectors that training starts from find their partners by chance."""
-    short = dataclasses.replace(tree.load_config(CONFIGS / "demo.py", "small"), steps=300, evaluate_every=300)
+    short = dataclasses.replace(tree.load_config(CONFIGS / "demo.py", "small"), steps=200, evaluate_every=200)
     trained = runs.train(short, tmp_path / "run", config="demo", report=lambda record: None)
     run = runs.Run.open(tmp_path / "run")
     start = short.objective.init(run.model, jax.random.key(0), run.dataset.batch(0))

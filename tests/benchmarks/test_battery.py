@@ -86,6 +86,7 @@ def test_changes_are_those_of_their_seed():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("optimised")
 def test_a_killed_and_a_stopped_run_go_on_to_the_same_end(tmp_path):
     found = [*kills.kills(2, tmp_path), *kills.signals(1, tmp_path)]
     assert [trial.failures for trial in found] == [[], [], []]

@@ -192,7 +192,7 @@ def test_impossible_settings_are_refused(wrong):
 
 # Programs for eight devices take long to compile, and nothing here is timed.
 EIGHT_DEVICES = {
-    "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+    "JAX_NUM_CPU_DEVICES": "8",
     "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
 }
 SHARDED = """

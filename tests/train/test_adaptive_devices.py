@@ -13,7 +13,7 @@ from collectives import collectives
 from odeembed.solve.config import Adjoint
 
 # Programs for eight devices take long to compile, and nothing here is timed.
-DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+DEVICES = {"JAX_NUM_CPU_DEVICES": "8", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 TRAINED = """
 import json, sys
 from pathlib import Path

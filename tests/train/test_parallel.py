@@ -11,7 +11,7 @@ from odeembed.train.parallel import check_rows, make_parallel
 
 # Programs for eight devices take long to compile, and nothing here is timed.
 EIGHT_DEVICES = {
-    "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+    "JAX_NUM_CPU_DEVICES": "8",
     "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
 }
 MODES = """

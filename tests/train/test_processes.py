@@ -58,7 +58,7 @@ def ran(run, processes, devices, *, resume=False, timeout=240, experiment=None, 
         experiment or {}
     )
     coordinator = f"127.0.0.1:{free_port()}"
-    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)}
     started = []
     for process in range(processes):
         join = {"coordinator": coordinator, "processes": processes, "process": process}
@@ -145,7 +145,7 @@ def test_when_one_dies_the_others_end_and_say_so_and_fewer_go_on(process, how, s
         assert re.search(r"tasks are unhealthy.*\n1\n", other.err)
     (resumed,) = ran(run, 1, 2, resume=True)
     assert resumed.status == 0, resumed.err
-    assert "resumed after step 8" in resumed.err or "resumed after step 4" in resumed.err
+    assert re.search("resumed after step [468]\n", resumed.err)  # step 6 was saved as the best so far
     assert said(resumed) == one.outcome
     assert_same(lines(run), one.lines, 1e-5)
 

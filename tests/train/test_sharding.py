@@ -42,7 +42,7 @@ def test_axes_of_one_device_split_nothing():
 
 # Programs for eight devices take long to compile, and nothing here is timed.
 EIGHT_DEVICES = {
-    "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+    "JAX_NUM_CPU_DEVICES": "8",
     "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
 }
 PLACED = """
