@@ -741,10 +741,12 @@ def _device() -> dict[str, Any]:
 def commit_of_source() -> tuple[str | None, bool | None]:
     """The commit of the checkout this package runs from and whether it is clean; None where it is not a checkout.
 
-    Where there is no checkout, as in a container into which the sources were copied, $ODEEMBED_COMMIT says of which
-    commit they are, and whether they are clean is not known. Results that were published from a checkout do not count:
-    they are written one after the other, and are no code.
+    Where the sources were copied, into a container or over another checkout, $ODEEMBED_COMMIT says of which commit they
+    are, and whether they are clean is not known. Results that were published from a checkout do not count: they are
+    written one after the other, and are no code.
     """
+    if told := os.environ.get("ODEEMBED_COMMIT"):
+        return told, None
     folder = Path(__file__).parent
 
     def git(*words: str) -> str | None:
@@ -759,7 +761,7 @@ def commit_of_source() -> tuple[str | None, bool | None]:
     if (
         git("ls-files", "--error-unmatch", "__init__.py") is None
     ):  # a package installed below some other checkout
-        return os.environ.get("ODEEMBED_COMMIT"), None
+        return None, None
     changes = git("-C", str(folder.parent), "status", "--porcelain", "--", ".", *_PUBLISHED)
     return git("rev-parse", "HEAD"), None if changes is None else changes == ""
 
