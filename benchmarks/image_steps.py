@@ -27,7 +27,7 @@ from workloads.measuring import ratios, time_rounds
 from workloads.steps import Counts, Step
 
 from odeembed.batch import Batch
-from odeembed.experiment import Experiment, load_config, replace_nodes
+from odeembed.experiment import load_config, replace_nodes
 from odeembed.models.image_classifier import ResidualBlocks
 from odeembed.solve.config import SolveConfig
 from odeembed.train.state import init_state
@@ -37,11 +37,11 @@ TWIN = "mnist_resnet1"
 CONFIGS = (TWIN, "mnist_resnet6", "mnist_euler", "mnist_rknet", "mnist_odenet")
 
 
-def variants(size: str, rows: int | None, kinds: Sequence[str]) -> dict[str, Experiment]:
+def variants(size: str, rows: int | None, kinds: Sequence[str]) -> dict[str, Any]:
     """The experiments by name; those that choose their steps once for each kind of products."""
     found = {}
     for name in CONFIGS:
-        one = load_config(ROOT / "configs" / f"{name}.py", size)
+        one: Any = load_config(ROOT / "configs" / f"{name}.py", size)
         one = replace(one, data=replace(one.data, rows=rows or one.data.rows))
         if isinstance(one.model.body, ResidualBlocks) or one.model.body.config.steps:
             found[name] = one
@@ -53,7 +53,7 @@ def variants(size: str, rows: int | None, kinds: Sequence[str]) -> dict[str, Exp
     return found
 
 
-def compiled(experiment: Experiment, side: int) -> tuple[Step, int]:
+def compiled(experiment: Any, side: int) -> tuple[Step, int]:
     """One step, run once, and how many parameters there are."""
     rng, rows = np.random.default_rng(0), experiment.data.rows
     batch = Batch(
@@ -82,7 +82,7 @@ def compiled(experiment: Experiment, side: int) -> tuple[Step, int]:
     return found, sum(leaf.size for leaf in jax.tree.leaves(state.params))
 
 
-def measure(experiments: dict[str, Experiment], rounds: int, side: int = 28) -> list[dict[str, Any]]:
+def measure(experiments: dict[str, Any], rounds: int, side: int = 28) -> list[dict[str, Any]]:
     """A row for each: milliseconds of a step, its ratio to that of the twin, evaluations forward and memory."""
     threads = 1 if accelerator() is None else os.cpu_count()
     with ThreadPoolExecutor(threads) as pool:

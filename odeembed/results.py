@@ -30,16 +30,17 @@ def tables(root: Path | str = ".") -> dict[str, str]:
     For each corpus: interpolation-, gaps-, shifts-, words- (vectors as they are), readings- (every reading tried),
     differences- and all-differences- (likewise), analogies- and sentences-<corpus>. Runs that differ by their seed
     alone share a row: the mean, with half the distance between the largest and the smallest after a ±. The runs of
-    <corpus>_adaptive, which are shorter, stand in evaluations-<corpus> and in no other. Sentence VAEs have tables of
-    their own: vae-, codes-, samples-, walks- (between sentences), prior-walks- and grammar-<corpus>, and vae-goals for
-    all; sequence to sequence has sequences-, bleu-, between- and probes-<corpus>, decoding and collapse; densities have
-    densities-known and densities-tables; images have images- and exactness-<corpus>, convolutions, image-steps and
-    image-memory; steps on many devices have scale; series have series-<corpus>, and spirals for all of these. Of the
-    solvers: solvers-<workload> (every variant), solver-ratios (with their targets), solver-circumstances, overheads and
-    precision; what was measured on an accelerator has -accelerator after its name. Of the gradient methods:
-    adjoints-steps, adjoints-tolerance, adjoints-advice and adjoints-circumstances; of the solvers' convergence orders;
-    of what runs and files withstand battery, of how fast batches are read reading, and of how fast a page answers
-    moves. Of all runs, index: what each result was made of.
+    <corpus>_adaptive, which are shorter, stand in evaluations-<corpus> and in no other. Sentence VAEs have tables
+    of their own: vae-, codes-, samples-, walks- (between sentences), prior-walks- and grammar-<corpus>, and
+    vae-goals for all; sequence to sequence has sequences-, bleu-, between- and probes-<corpus>, decoding and
+    collapse; densities have densities-known and densities-tables; images have images- and exactness-<corpus>,
+    convolutions, image-steps and image-memory; steps on many devices have scale; series have series-<corpus>, and
+    spirals for all of these. Of the solvers: solvers-<workload> (every variant), solver-ratios (with their
+    targets), solver-speeds (on all devices), solver-circumstances, overheads and precision; what was measured on an
+    accelerator has -accelerator after its name. Of the gradient methods: adjoints-steps, adjoints-tolerance,
+    adjoints-advice and adjoints-circumstances; of the solvers' convergence orders; of what runs and files withstand
+    battery, of how fast batches are read reading, and of how fast a page answers moves. Of all runs, index: what
+    each result was made of.
 
     Args:
       root: the checkout.
@@ -100,6 +101,8 @@ def tables(root: Path | str = ".") -> dict[str, str]:
         found |= {f"solvers-{one['workload'].lower()}{end}": _solver_variants(one) for one in measured_there}
         found[f"solver-ratios{end}"] = _solver_ratios(measured_there)
         found[f"solver-circumstances{end}"] = _solver_circumstances(measured_there)
+    if solvers:
+        found["solver-speeds"] = _solver_speeds(_by_device(solvers))
     if measured["reading"]:
         found["reading"] = _reading(measured["reading"])
     if measured["moves"]:
@@ -1011,6 +1014,25 @@ def _solver_ratios(results: Iterable[Result]) -> str:
                     outcome = "met" if found["met"] else f"missed by {found['missed_by']:.0%}"
                 rows.append([result["workload"], case["name"], found["what"], ratio, target, outcome])
     return _markdown("workload | case | ratio | measured | target | outcome", rows)
+
+
+def _solver_speeds(solvers: Mapping[str, Sequence[Result]]) -> str:
+    """How many times as long as ours a step takes by diffrax and by the faster of torch's, on each kind of device."""
+    cells: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    columns: dict[str, None] = {}
+    for _, results in sorted(solvers.items()):
+        for result in results:
+            workload = re.split("[,;]", result["about"])[0]
+            device = result.get("accelerator") or f"one core of {result['processor']}"
+            for case in result["cases"]:
+                for found in case["comparisons"]:
+                    theirs, _, ours = found["what"].partition(" over odeembed")
+                    if ours.endswith(("replay", "recursive")) and not theirs.startswith("odeembed"):
+                        column = f"{'diffrax' if theirs == 'diffrax' else 'torch'}, {device}"
+                        columns[column] = None
+                        cells[workload, case["name"]][column] = f"{found['ratio']:.2f}"
+    rows = [[*key, *(row.get(column, "–") for column in columns)] for key, row in cells.items()]
+    return _markdown(" | ".join(["workload", "solve", *columns]), rows)
 
 
 def _solver_circumstances(results: Iterable[Result]) -> str:

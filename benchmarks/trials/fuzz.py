@@ -33,7 +33,10 @@ _BITS = (
 )  # fmt: skip
 _WORDS: tuple[Any, ...] = ("", "x", "\x00", "nan", "a" * 9999)
 _NUMBERS: tuple[Any, ...] = (0, -1, 1, 2**63, -(2**70), 0.5, float("nan"), float("inf"))
-_TYPES = ("os:system", "builtins:eval", "odeembed.cli:main", "odeembed.experiment:Experiment", 3)
+_TYPES = (
+    *("os:system", "builtins:eval", "odeembed.cli:main", "odeembed.experiment:Experiment", 3),
+    *("own:Field:0123456789abcdef", "own::", "own:Experiment"),
+)
 _VALUES: tuple[Any, ...] = (
     *(None, True, False, [], {}, [[]], *_WORDS, *_NUMBERS),
     *({"type": name} for name in _TYPES),

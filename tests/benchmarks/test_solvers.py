@@ -205,11 +205,19 @@ def test_a_cpu_is_not_timed_as_an_accelerator():
 def test_a_result_becomes_tables(tmp_path):
     problem = mlp.problem(batch=2, width=3, hidden=4)
     made = {"odeembed": lambda _: by_odeembed(problem, GRID)}
-    case = Case("tiny", made, lambda m: [Comparison("one over one", [1.0], at_most=0.8)], 1e-3)
+    compared = [
+        Comparison("one over one", [1.0], at_most=0.8),
+        Comparison("odeembed, batch, replay over the limit", [1.5]),
+        Comparison("torchode over odeembed, batch, replay", [2.5]),
+        Comparison("torchode over odeembed, batch, replay, an evaluation", [3.5]),
+        Comparison("diffrax over odeembed, batch, replay", [4.5]),
+        Comparison("odeembed, batch, replay over diffrax, time to the first step", [5.5]),
+    ]
+    case = Case("tiny", made, lambda m: compared, 1e-3)
     result = {
         "kind": "solvers",
         "workload": "W1",
-        "about": "W1: tiny.",
+        "about": "W1: tiny, and more.",
         "rounds": 2,
         "one_core": True,
         "commit": "0" * 40,
@@ -222,7 +230,7 @@ def test_a_result_becomes_tables(tmp_path):
     write_result(tmp_path / "benchmarks" / "results" / "solvers-w1.json", result)
     assert json.loads(json.dumps(result)) == result
     found = tables(tmp_path)
-    assert set(found) == {"solvers-w1", "solver-ratios", "solver-circumstances"}
+    assert set(found) == {"solvers-w1", "solver-ratios", "solver-speeds", "solver-circumstances"}
     assert "| tiny | odeembed |" in found["solvers-w1"]
     assert "| W1 | tiny | one over one | 1.00 | at most 0.80 | missed by 25% |" in found["solver-ratios"]
     assert "| W1 | a processor | one | 2 | jax 0.10.2 | 0000000000 |" in found["solver-circumstances"]
@@ -230,6 +238,11 @@ def test_a_result_becomes_tables(tmp_path):
     there = there | {"cases": [measure(case, 2, steps=build([case], 1, print)[0], clock=time.perf_counter)]}
     write_result(tmp_path / "benchmarks" / "results" / "solvers-w1-accelerator.json", there)
     both = tables(tmp_path)
-    assert {name: both[name] for name in found} == found
+    assert {name: both[name] for name in found if name != "solver-speeds"} == {
+        name: table for name, table in found.items() if name != "solver-speeds"
+    }
+    head, _, row = both["solver-speeds"].splitlines()
+    assert head.split(" | ")[2:4] == ["torch, one core of a processor", "diffrax, one core of a processor"]
+    assert row == "| W1: tiny | tiny | 2.50 | 4.50 | 2.50 | 4.50 |"
     assert "| case | variant | evaluations | time of a step, ms | temporary" in both["solvers-w1-accelerator"]
     assert "| W1 | a GPU | any | 2 | jax 0.10.2 | unknown |" in both["solver-circumstances-accelerator"]

@@ -78,7 +78,7 @@ def test_calibration_by_hand():
     ("config", "forward", "backward"),
     [
         (SolveConfig(solver="rk4", steps=8, adjoint="direct"), 32, 0),
-        (SolveConfig(solver="rk4", steps=3, adjoint="backsolve"), 12, 24 + 2),
+        (SolveConfig(solver="rk4", steps=3, adjoint="backsolve"), 12, 12 + 2),
     ],
 )
 def test_evaluations_are_counted_where_they_happen(config, forward, backward):
