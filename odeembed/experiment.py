@@ -99,10 +99,11 @@ class Experiment:
       tensor: devices, under jit, that keep a part each of the parameters and see the same rows; the rows are split over
         the devices divided by `tensor`.
       products: how the matrix products of a training step are taken: "bfloat16" rounds their operands, on every
-        device, and sums, states, parameters and gradients stay float32. "float32" is what jax takes for products of
-        float32 arrays: exact on a CPU; TPUs and some GPUs round the operands, unless JAX_DEFAULT_MATMUL_PRECISION is
-        set to float32. Held-out metrics are always of "float32". A solve's own setting goes first; one with
-        adaptive steps has exact products everywhere, if it has no other setting.
+        device, "tensorfloat32" to three more digits where the device has units for it, and sums, states, parameters and
+        gradients stay float32. "float32" is what jax takes for products of float32 arrays: exact on a CPU; TPUs and
+        some GPUs round the operands, unless JAX_DEFAULT_MATMUL_PRECISION is set to float32. Held-out metrics are always
+        of "float32". A solve's own setting goes first; one with adaptive steps has exact products everywhere, if it has
+        no other setting.
       accumulate: micro-batches summed into one step.
       ema: decay of the moving average of the parameters; 0 keeps none.
       log_every: steps between lines of training metrics.

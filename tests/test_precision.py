@@ -113,6 +113,15 @@ def test_other_types_than_float32_stay_as_they_are():
         assert jnp.array_equal(layer, jnp.full((2, 2), 1.00001))
 
 
+@each_form
+def test_tensorfloat32_is_asked_of_every_product_there_and_back_and_is_exact_on_a_cpu(product):
+    with products("tensorfloat32"):
+        gradient = jax.jit(jax.value_and_grad(lambda x, w: jnp.sum(product(x, w)), (0, 1)))
+        program = gradient.lower(X, W).as_text()
+        assert not is_rounded(product(X, W))
+    assert program.count("dot_general") == program.count("precision = [HIGH, HIGH]") == 3
+
+
 def test_an_unknown_kind_is_refused():
     with pytest.raises(ConfigError, match="float32, tensorfloat32, bfloat16; got 'float16'"):
         checked("float16")

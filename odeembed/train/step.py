@@ -37,7 +37,8 @@ def make_step(
       log_every: the window of metrics begins anew after each multiple of it.
       spread: makes the sums over all rows from those over a device's own; by default the compiler does it (jit).
       gather: makes the parameters that are computed with from those that are kept, once a step; gradients likewise.
-      products: "bfloat16" rounds the operands of matrix products; "float32" leaves them to jax's default.
+      products: "bfloat16" and "tensorfloat32" round the operands of matrix products; "float32" leaves them to jax's
+        default.
     """
 
     def loss(params, batch, key, step):
