@@ -94,6 +94,22 @@ def test_adaptive_evaluations_are_those_the_solver_tells_of():
     assert forward == out.stats["evaluations"][0] and backward > 0
 
 
+@pytest.mark.parametrize(("control", "backward"), [("row", 2 * (7 + 5)), ("batch", 2 * 7)])
+def test_the_way_back_asks_once_a_stage_where_a_batch_takes_a_step_together(control, backward):
+    """Two steps of dopri5, whose seven stages count in the error and five in the quadrature."""
+    config = SolveConfig(
+        solver="dopri5",
+        steps=None,
+        rtol=1e-2,
+        atol=1e-2,
+        control=control,
+        adjoint="backsolve",
+        first_step=0.5,
+    )
+    run = run_of(config)
+    assert asked(run.model, Classification(), run.params, batch([0, 1]))[1] == backward
+
+
 def test_scores_of_a_run():
     found = LabelScores(rtols=(1e-1, 1e-5), examples=5)(run_of(SolveConfig(steps=None, solver="tsit5")))
     logits, target, out = classified(
