@@ -22,7 +22,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from recording import RESULTS, ROOT, accelerator, circumstances, result_file, write_result
+from recording import (
+    RESULTS,
+    ROOT,
+    accelerator,
+    circumstances,
+    need_accelerator,
+    result_file,
+    write_result,
+)
 from workloads.measuring import ratios, time_rounds
 from workloads.steps import Counts, Step
 
@@ -122,8 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--accelerator", action="store_true", help="ends in an error where there is none")
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
-    if options.accelerator and accelerator() is None:
-        raise SystemExit("jax has no accelerator here, see odeembed doctor. Leave out --accelerator.")
+    if options.accelerator:
+        need_accelerator()
     kinds = ("float32",) if accelerator() is None else ("float32", "tensorfloat32", "bfloat16")
     rows = measure(variants(options.size, options.rows, kinds), options.rounds)
     facts = circumstances("jax", "jaxlib", "numpy")

@@ -33,6 +33,12 @@ def accelerator() -> str | None:
     return None if device.platform == "cpu" else device.device_kind
 
 
+def need_accelerator() -> None:
+    """Ends the program in a line where jax computes on the CPU."""
+    if accelerator() is None:
+        raise SystemExit("jax has no accelerator here, see odeembed doctor. Leave out --accelerator.")
+
+
 def result_file(folder: Path, name: str) -> Path:
     """Where a result is written: what was measured on an accelerator stands beside what was measured on a CPU."""
     return folder / (f"{name}.json" if accelerator() is None else f"{name}-accelerator.json")

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from recording import RESULTS, accelerator, circumstances, result_file, write_result
+from recording import RESULTS, circumstances, need_accelerator, result_file, write_result
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -29,8 +29,8 @@ def main(arguments: argparse.Namespace) -> None:
     from workloads import flow, gru, image, latent, mlp
     from workloads.measuring import build, measure
 
-    if arguments.accelerator and accelerator() is None:
-        raise SystemExit("jax has no accelerator here, see odeembed doctor. Leave out --accelerator.")
+    if arguments.accelerator:
+        need_accelerator()
     packages = ["jax", "jaxlib", "diffrax", "optax", "numpy"]
     torch: Any = None
     if arguments.peers:

@@ -4,7 +4,6 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,18 +29,6 @@ os.environ["ODEEMBED_CACHE"] = tempfile.mkdtemp(prefix="odeembed-tests-")
 atexit.register(shutil.rmtree, os.environ["ODEEMBED_CACHE"], ignore_errors=True)
 if "ODEEMBED_DATA" not in os.environ and (ROOT.parent / "shared" / "data").is_dir():
     os.environ["ODEEMBED_DATA"] = str(ROOT.parent / "shared" / "data")
-
-
-@pytest.fixture
-def optimised(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Programs as users have them, for a test that runs them for longer than it compiles them."""
-    import jax
-
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="session")

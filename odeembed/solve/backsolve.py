@@ -12,6 +12,7 @@ References:
   Chen et al. 2018, algorithm 1 and appendix C; Kidger et al. 2021, "Hey, that's not an ODE", for the seminorm.
 """
 
+import itertools
 from typing import Any
 
 import equinox as eqx
@@ -56,29 +57,33 @@ def _together(structure, y, a):
     return structure.unflatten(zip(structure.flatten_up_to(y), structure.flatten_up_to(a), strict=True))
 
 
+def _places(structure, table, t, dt, pairs, ks):
+    """Weight b_i, time, state and cotangent of each stage of a step; `ks` may be filled as they are asked for."""
+    for node, row, weight in zip((0.0, *table.c), ((), *table.a), table.b, strict=False):
+        at = jax.tree.map(lambda a, h, c=node: a + c * h, t, dt)
+        yield weight, at, *_apart(structure, moved(dt, pairs, row, ks) if row else pairs)
+
+
+def _slope(field, fixed, at):
+    """The field at a time, as a function of theta and the state."""
+
+    def slope(theta, y):
+        params, context = eqx.combine(theta, fixed)
+        return field(params, columns(at, y), y, context)
+
+    return slope
+
+
 def _quadrature(field, structure, table, theta, fixed, t, dt, pairs, ks):
     """What one step backward adds to the cotangent of theta: -sum_i dt b_i (df/dtheta)^T a_i, all rows together.
 
     Rows with dt = 0 add nothing, but the field is asked at their state.
     """
     total = zeros(theta)
-    rows = [(), *table.a]
-    nodes = [0.0, *table.c]
-    for node, row, weight in zip(nodes, rows, table.b, strict=False):
-        if not weight:
-            continue
-        at = jax.tree.map(lambda a, h, c=node: a + c * h, t, dt)
-        y, a = _apart(structure, moved(dt, pairs, row, ks) if row else pairs)
-        bar = jax.tree.map(
-            lambda h, part, w=weight: jax.tree.map(lambda leaf: -w * column(h, leaf) * leaf, part), dt, a
-        )
-
-        def slope(theta, at=at, y=y):
-            params, context = eqx.combine(theta, fixed)
-            return field(params, columns(at, y), y, context)
-
-        _, pull = jax.vjp(slope, theta)
-        total = add(total, pull(bar)[0])
+    for weight, at, y, a in _places(structure, table, t, dt, pairs, ks):
+        if weight:
+            _, pull = jax.vjp(lambda theta, y=y, at=at: _slope(field, fixed, at)(theta, y), theta)
+            total = add(total, pull(_times(jax.tree.map(lambda h, w=weight: -w * h, dt), a))[0])
     return total
 
 
@@ -89,17 +94,8 @@ def _stages(field, structure, table, theta, fixed, t, dt, pairs, count):
     for the state is brought back.
     """
     ks, total = [], zeros(theta)
-    rows = [(), *table.a]
-    nodes = [0.0, *table.c]
-    for node, row, weight in zip(nodes[:count], rows, table.b, strict=False):
-        at = jax.tree.map(lambda a, h, c=node: a + c * h, t, dt)
-        y, a = _apart(structure, moved(dt, pairs, row, ks) if row else pairs)
-
-        def slope(theta, y, at=at):
-            params, context = eqx.combine(theta, fixed)
-            return field(params, columns(at, y), y, context)
-
-        dy, pull = jax.vjp(slope, theta, y)
+    for weight, at, y, a in itertools.islice(_places(structure, table, t, dt, pairs, ks), count):
+        dy, pull = jax.vjp(_slope(field, fixed, at), theta, y)
         if weight:
             size = jax.tree.map(lambda h, w=weight: w * h, dt)
             added, da = pull(_times(jax.tree.map(jnp.negative, size), a))
